@@ -24,7 +24,7 @@ from clickhouse_connect.driver.client import Client
 from msgspec import Struct
 
 from wsadapter import __version__
-from wsadapter.archives.series import Series, SeriesTables
+from wsadapter.archives.series import Covered, GapRecord, Series, SeriesTables
 from wsadapter.clickhouse.client import REQUEST_ERRORS, Parameters, decode_rows, unavailable
 from wsadapter.clickhouse.completeness import COMPLETE
 from wsadapter.clickhouse.conversion import quoted, table_columns
@@ -65,6 +65,14 @@ class Verdict(Struct, frozen=True):
     unrecorded_seconds: float
     rejected: int
     verdict: str
+
+
+class Known(Struct, frozen=True):
+    """What the tables say of a day beside its rows."""
+
+    verdict: Verdict
+    covered: tuple[Covered, ...]
+    gaps: tuple[GapRecord, ...]
 
 
 class Part(Struct, frozen=True):
@@ -151,8 +159,10 @@ class Exporter:
         end_ns = min(day_ns + DAY_NS, time.time_ns())
         parameters: Parameters = {**series._asdict(), "from": day_ns, "to": end_ns}
         with self._errors():
+            # before the rows: they are inserted before what says that they are there
+            known = self._known(SeriesTables(self._client, self._settings.database, series), day_ns, end_ns)
             counted, size, digest = self._write(series, parameters, path)
-            manifest = self._manifest(series, day_ns, end_ns, day, path.name, counted, size, digest)
+        manifest = _manifest(series, day_ns, end_ns, day, path.name, counted, size, digest, known)
         _write_whole(path.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
         return manifest
 
@@ -205,28 +215,12 @@ class Exporter:
         (counted,) = decode_rows(bytes(answer), Counted)
         return counted
 
-    def _manifest(
-        self, series: Series, day_ns: int, end_ns: int, day: str, file: str, counted: Counted, size: int, digest: str
-    ) -> Manifest:
-        tables = SeriesTables(self._client, self._settings.database, series)
-        verdict = self._verdict(tables, day_ns, end_ns)
-        covered = [one for one in tables.covered() if one.from_ns < end_ns and one.to_ns > day_ns]
+    def _known(self, tables: SeriesTables, from_ns: int, to_ns: int) -> Known:
+        verdict = self._verdict(tables, from_ns, to_ns)
+        covered = tuple(one for one in tables.covered() if one.from_ns < to_ns and one.to_ns > from_ns)
         carried = {one.connection for one in covered}
-        gaps = [one for one in tables.gaps(day_ns, end_ns) if may_concern(one, carried)]
-        return Manifest(
-            *series, day, iso(day_ns), iso(end_ns), verdict.verdict, verdict.covered_seconds,
-            verdict.unrecorded_seconds, verdict.rejected, file, counted.rows, size, digest,
-            iso(counted.first_ns) if counted.rows else None, iso(counted.last_ns) if counted.rows else None,
-            tuple(Part(one.connection, iso(one.from_ns) or "", iso(one.to_ns) or "") for one in covered),
-            tuple(
-                ManifestGap(
-                    one.gap_id, one.cause, iso(one.started_ns), iso(one.ended_ns), one.repair_state,
-                    one.first_missing, one.last_missing, one.missing_count,
-                )
-                for one in gaps
-            ),
-            iso(time.time_ns()), __version__,
-        )  # fmt: skip
+        gaps = tuple(one for one in tables.gaps(from_ns, to_ns) if may_concern(one, carried))
+        return Known(verdict, covered, gaps)
 
     def _verdict(self, tables: SeriesTables, from_ns: int, to_ns: int) -> Verdict:
         answer = tables.ask(
@@ -238,6 +232,27 @@ class Exporter:
         )
         rows = [row for row in decode_rows(answer, Verdict) if row.interval == tables.series.interval]
         return rows[0] if rows else Verdict(tables.series.interval, 0.0, (to_ns - from_ns) / 10**9, 0, "missing")
+
+
+def _manifest(
+    series: Series, day_ns: int, end_ns: int, day: str, file: str, counted: Counted, size: int, digest: str,
+    known: Known,
+) -> Manifest:  # fmt: skip
+    verdict = known.verdict
+    return Manifest(
+        *series, day, iso(day_ns), iso(end_ns), verdict.verdict, verdict.covered_seconds,
+        verdict.unrecorded_seconds, verdict.rejected, file, counted.rows, size, digest,
+        iso(counted.first_ns) if counted.rows else None, iso(counted.last_ns) if counted.rows else None,
+        tuple(Part(one.connection, iso(one.from_ns) or "", iso(one.to_ns) or "") for one in known.covered),
+        tuple(
+            ManifestGap(
+                one.gap_id, one.cause, iso(one.started_ns), iso(one.ended_ns), one.repair_state,
+                one.first_missing, one.last_missing, one.missing_count,
+            )
+            for one in known.gaps
+        ),
+        iso(time.time_ns()), __version__,
+    )  # fmt: skip
 
 
 def _where(spec: StreamSpec, all_intervals: bool = False) -> str:

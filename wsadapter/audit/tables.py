@@ -138,11 +138,14 @@ class TooMuch(WsadapterError):
 
 def audit(ask: Ask, database: str, scope: Scope, retention_ns: int, wanted: Sequence[Configured] = ()) -> Report:
     """``wanted``: the series that the configuration asks for; without rows they are no less audited."""
+    end_ns = scope.now_ns if scope.until_ns is None else min(scope.until_ns, scope.now_ns)
+    # before the rows: they are inserted before what says that they are there
+    covered = decode_rows(ask(queries.coverage(database, scope, end_ns)), CoverageRow) if wanted else []
     by_stream = {stream: _holes(ask, database, stream, scope) for stream in scope.streams if stream in CHECKS}
     explained = _explain(ask, database, scope, by_stream, retention_ns)
     series = [one for stream in scope.streams for one in _series(ask, database, stream, scope, explained)]
     if wanted:
-        found = _presence(ask, database, scope, wanted, series)
+        found = _presence(ask, database, scope, wanted, series, covered, end_ns)
         explained = [*explained, *found.holes]
         series = _with_presence(series, found)
     return Report(
@@ -177,14 +180,13 @@ def _explain(
 
 
 def _presence(
-    ask: Ask, database: str, scope: Scope, wanted: Sequence[Configured], series: Sequence[AuditedSeries]
-) -> Presence:
-    end_ns = scope.now_ns if scope.until_ns is None else min(scope.until_ns, scope.now_ns)
+    ask: Ask, database: str, scope: Scope, wanted: Sequence[Configured], series: Sequence[AuditedSeries],
+    covered: Sequence[CoverageRow], end_ns: int,
+) -> Presence:  # fmt: skip
     rows: dict[SeriesKey, tuple[int, int]] = {}
     for one in series:
         first_ns, last_ns = rows.get(_place(one), (one.first_ns, one.last_ns))
         rows[_place(one)] = min(first_ns, one.first_ns), max(last_ns, one.last_ns)
-    covered = decode_rows(ask(queries.coverage(database, scope, end_ns)), CoverageRow)
     since_ns = scope.since_ns
     first_ns = min((*(row.from_ns for row in covered), *(first for first, _ in rows.values())), default=end_ns)
     if not (rows or covered):

@@ -56,9 +56,7 @@ class Answers:
                 break
             limit = max(1, len(values) * MOST_BYTES // (size + size // 8))
         until_ns = found.end_ns
-        interval = str(where.get("interval", ""))
-        known = self._stored.completeness(exchange, symbol, stream, start_ns, until_ns, interval=interval)
-        answer = self._head(stream, exchange, symbol, start_ns, until_ns, known)
+        answer = self._head(stream, exchange, symbol, start_ns, until_ns, found.completeness)
         answer["columns"] = found.arrow.column_names
         answer["rows"] = [[_text(row[0]), *row[1:]] for row in values]
         answer["more"] = None if until_ns == end_ns else {"start": _text(until_ns), "end": _text(end_ns)}

@@ -66,9 +66,11 @@ class Books:
 
     def at(self, at_ns: int) -> Book:
         """The book after the last change that is not later."""
-        book = None
-        for base in self._bases(at_ns):
-            found = self._built(base, at_ns)
+        book, bases = None, self._bases(at_ns)
+        # before the changes, see `wsadapter.stored.evidence`
+        missing = self._missing(at_ns, at_ns + 1, bases) if bases else ()
+        for base in bases:
+            found = self._built(base, at_ns, missing)
             if found is not None and (book is None or found.complete):
                 book = found
             if book is not None and book.complete:
@@ -104,10 +106,12 @@ class Books:
         at_ns = self._worthy(base, until_ns)
         if at_ns is None:
             return None
-        builder = BookBuilder()
+        builder, missing = BookBuilder(), self._missing(at_ns, at_ns + 1, [base])
         for _ in self._fed(builder, base, at_ns, at_ns + 1):
             pass
-        book = self._judged(builder, base, None, at_ns, following if at_ns == until_ns else self._following(at_ns))
+        if at_ns != until_ns:
+            following = self._following(at_ns)
+        book = self._judged(builder, base, None, at_ns, following, missing)
         return builder.checkpoint(at_ns) if book is not None and book.complete else None
 
     def _worthy(self, base: Row | Checkpoint, until_ns: int) -> int | None:
@@ -126,17 +130,18 @@ class Books:
         is_old = until_ns - base.time_ns >= OLD
         return until_ns if changed and (is_old or changed >= len(base.bid_price) + len(base.ask_price)) else None
 
-    def _built(self, base: Row | Checkpoint, at_ns: int) -> Book | None:
+    def _built(self, base: Row | Checkpoint, at_ns: int, missing: Sequence[Span]) -> Book | None:
         """From this snapshot on; None where it is of a later moment than it says."""
         builder, reached = BookBuilder(), None
         for row in self._fed(builder, base, at_ns, at_ns + 1):
             if row.update_type != SNAPSHOT and row.last_update_id is not None:
                 reached = row.last_update_id
-        return self._judged(builder, base, reached, at_ns, self._following(at_ns))
+        return self._judged(builder, base, reached, at_ns, self._following(at_ns), missing)
 
     def _judged(
-        self, builder: BookBuilder, base: Row | Checkpoint, reached: int | None, at_ns: int, following: Row | None
-    ) -> Book | None:
+        self, builder: BookBuilder, base: Row | Checkpoint, reached: int | None, at_ns: int, following: Row | None,
+        missing: Sequence[Span],
+    ) -> Book | None:  # fmt: skip
         """``reached``: the number of the last change. ``following``: the change after the moment."""
         before = None if following is None else following.before
         if builder.waits and isinstance(base, Row):
@@ -153,9 +158,7 @@ class Books:
             if following is not None and (following.last_update_id or 0) > (builder.number or 0):
                 # it is known what is missing: something between the last change and the next one
                 span = Span(builder.newest.moment_ns, following.moment_ns, "sequence", "unrepairable")
-                known = self._missing(at_ns, at_ns + 1, [base])
-                return self._told(builder, at_ns, _since(builder.newest.moment_ns, at_ns, known) or span)
-        missing = self._missing(at_ns, at_ns + 1, [base])
+                return self._told(builder, at_ns, _since(builder.newest.moment_ns, at_ns, missing) or span)
         return self._told(builder, at_ns, self._unproved(builder, at_ns, missing))
 
     def _fed(self, builder: BookBuilder, base: Row | Checkpoint | None, start_ns: int, end_ns: int) -> Iterator[Row]:
@@ -212,13 +215,14 @@ class Books:
     def _whole(self, at_ns: int) -> Book | None:
         kinds = self._whole_kinds()
         for seconds in LOOK_BACK:
+            missing = self._known(at_ns - seconds * SECOND - SLACK, at_ns + 1).missing
             rows = self._select(
                 f"{_BEFORE} AND {kinds} ORDER BY time DESC, last_update_id DESC LIMIT 1", at_ns, seconds
             )
             if rows:
                 if not self._rule.whole and self._has_changes(rows[0].time_ns - SLACK, at_ns + 1):
                     return None
-                return self._told_whole(rows[0], at_ns, self._known(rows[0].moment_ns - SLACK, at_ns + 1).missing)
+                return self._told_whole(rows[0], at_ns, missing)
         return None
 
     def _whole_between(self, start_ns: int, end_ns: int) -> Iterator[Book]:

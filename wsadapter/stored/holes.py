@@ -99,10 +99,12 @@ class Completeness(Struct, frozen=True):
 
 
 def completeness(
-    covered: Sequence[Covered], gaps: Iterable[GapRow], rejected: Iterable[RejectedRows], begin_ns: int, end_ns: int,
+    covered: Sequence[Covered], gaps: Sequence[GapRow], rejected: Sequence[RejectedRows], begin_ns: int, end_ns: int,
     now_ns: int, interval: str = "",
 ) -> Completeness:  # fmt: skip
     """``interval``: of candles; else all of them together."""
+    gaps = [gap for gap in gaps if gap.started_ns < end_ns and (gap.ended_ns is None or gap.ended_ns > begin_ns)]
+    rejected = [each for each in rejected if each.first_ns < end_ns and each.last_ns >= begin_ns]
     end_ns = min(end_ns, now_ns)
     if interval:
         covered = [each for each in covered if each.interval == interval]

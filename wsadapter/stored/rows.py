@@ -46,7 +46,7 @@ class Rows:
         self, arrow: "pyarrow.Table", start_ns: int, end_ns: int, completeness: Completeness, truncated: bool
     ) -> None:
         self.start_ns, self.end_ns, self.truncated = start_ns, end_ns, truncated
-        self._completeness = completeness
+        self.completeness = completeness
         self.arrow = _with_marks(arrow, completeness.missing, start_ns)
 
     @property
@@ -56,17 +56,17 @@ class Rows:
     @property
     def verdict(self) -> str:
         """``complete``, ``incomplete``, or ``missing``: nothing of it was recorded."""
-        return self._completeness.verdict
+        return self.completeness.verdict
 
     @property
     def gaps(self) -> tuple[Span, ...]:
         """All that are known in the range, repaired ones too."""
-        return self._completeness.gaps
+        return self.completeness.gaps
 
     @property
     def missing(self) -> tuple[Span, ...]:
         """The gaps that are not repaired."""
-        return self._completeness.missing
+        return self.completeness.missing
 
     def pandas(self) -> "pandas.DataFrame":
         """Texts and times as Arrow has them: nothing is copied that need not be."""

@@ -27,7 +27,8 @@ from wsadapter.stored import queries
 from wsadapter.stored.book import Book, Checkpoint
 from wsadapter.stored.book_table import sampled, table
 from wsadapter.stored.books import Books
-from wsadapter.stored.holes import Completeness, Covered, GapRow, RejectedRows, completeness
+from wsadapter.stored.evidence import Evidence
+from wsadapter.stored.holes import Completeness
 from wsadapter.stored.rows import ORDERED_BY, Rows, library
 from wsadapter.times import duration, iso, moment
 
@@ -147,6 +148,7 @@ class Stored:
         query = queries.series_rows(
             spec, self._settings.database, wanted, where or {}, parameters, exact=exact, limit=more
         )
+        evidence = self._evidence(parameters)
         table = self._arrow(query)
         truncated = limit is not None and table.num_rows > limit
         if limit is not None:
@@ -155,7 +157,7 @@ class Stored:
                 table = table.slice(0, kept)
             table = table.drop_columns([ORDERED_BY])
         interval = str((where or {}).get("interval", ""))
-        known = self.completeness(exchange, symbol, stream, start_ns, end_ns, interval=interval)
+        known = evidence.completeness(start_ns, end_ns, interval)
         return Rows(table, start_ns, end_ns, known, truncated)
 
     def completeness(
@@ -165,12 +167,11 @@ class Stored:
         candles with their ``interval``."""
         _spec(stream)
         start_ns, end_ns = self._range(start, end)
-        parameters = _parameters(exchange, symbol, stream, start_ns, end_ns)
-        database = self._settings.database
-        covered = decode_rows(self._ask(queries.coverage(database, parameters)), Covered)
-        rows = decode_rows(self._ask(queries.gap_rows(database, parameters)), GapRow)
-        rejected = decode_rows(self._ask(queries.rejected_rows(database, parameters)), RejectedRows)
-        return completeness(covered, rows, rejected, start_ns, end_ns, time.time_ns(), interval)
+        evidence = self._evidence(_parameters(exchange, symbol, stream, start_ns, end_ns))
+        return evidence.completeness(start_ns, end_ns, interval)
+
+    def _evidence(self, parameters: Parameters) -> Evidence:
+        return Evidence.read(self._ask, self._settings.database, parameters, time.time_ns())
 
     def book_at(self, exchange: str, symbol: str, at: When, levels: int | None = None) -> Book:
         """The book after its last change that is not later; ``levels`` of each side, None: all that is known. Look at
@@ -206,6 +207,7 @@ class Stored:
             if every_ns < 1:
                 raise BadQuestion("every: must be longer than nothing")
             rows = sampled(found, start_ns, end_ns, every_ns)
+        # before the books are read, which happens one by one
         known = self.completeness(exchange, symbol, "depth", start_ns, end_ns)
         return Rows(table(rows, exact), start_ns, end_ns, known, truncated=False)
 

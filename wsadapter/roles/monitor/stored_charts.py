@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +21,9 @@ from wsadapter.errors import WsadapterError
 from wsadapter.executor import DaemonExecutor
 from wsadapter.roles.monitor.http_server import Question, Response
 from wsadapter.times import SECOND
+
+if TYPE_CHECKING:
+    from wsadapter.clickhouse.client import Query
 
 AT_ONCE: Final = 2
 SERVER_SECONDS: Final = 3
@@ -140,6 +143,7 @@ class StoredCharts:
         begin_ns = _moment(asked, "from", end_ns - USUAL_CANDLES * step_ns)
         if not 0 < end_ns - begin_ns <= MOST_CANDLES * step_ns:
             raise BadQuestion(f"from must lie before to, by {MOST_CANDLES} intervals at most")
+        known = self._completeness("kline", exchange, symbol, begin_ns, end_ns, interval)
         query = queries.series_rows(
             BY_STREAM["kline"], self._settings.database, ("open_time", "open", "high", "low", "close", "volume"),
             {"interval": interval},
@@ -153,7 +157,7 @@ class StoredCharts:
             "exchange": exchange, "symbol": symbol, "interval": interval, "seconds": INTERVALS[interval],
             "from": begin_ns / SECOND, "to": end_ns / SECOND,
             "candles": [[int(row[names[0]]) / 1000, *(row[name] for name in names[1:])] for row in rows],
-            **self._completeness("kline", exchange, symbol, begin_ns, end_ns, interval),
+            **known,
         }  # fmt: skip
 
     def _book(self, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -169,6 +173,7 @@ class StoredCharts:
         if not snapshots:
             raise BadQuestion(f"no whole book of {exchange} {symbol} within {BOOK_NS // SECOND // 60} min before that")
         (snapshot,) = snapshots
+        known = self._completeness("depth", exchange, symbol, snapshot.at_ns, max(at_ns, snapshot.at_ns + 1))
         parameters["since"] = snapshot.at_ns
         changes = self._rows(
             self._books("DELTA", "time, ifNull(last_update_id, 0)", MOST_CHANGES + 1), parameters, BookRow
@@ -180,7 +185,6 @@ class StoredCharts:
         follow = [each for each in changes if _follows(each, snapshot)]
         bids, asks = applied([snapshot, *follow])
         last_ns = follow[-1].at_ns if follow else snapshot.at_ns
-        known = self._completeness("depth", exchange, symbol, snapshot.at_ns, max(at_ns, snapshot.at_ns + 1))
         return {
             "at": at_ns / SECOND, "snapshot": snapshot.at_ns / SECOND, "changes": len(follow), "last": last_ns / SECOND,
             "bids": bids[:LEVELS], "asks": asks[:LEVELS], "levels": [len(bids), len(asks)], **known,
@@ -207,17 +211,14 @@ class StoredCharts:
     def _completeness(
         self, stream: str, exchange: str, symbol: str, begin_ns: int, end_ns: int, interval: str = ""
     ) -> dict[str, Any]:
-        from wsadapter.stored import queries
-        from wsadapter.stored.holes import Covered, GapRow, RejectedRows, completeness
+        """To be asked before the rows, see `wsadapter.stored.evidence`."""
+        from wsadapter.stored.evidence import Evidence
 
         given: dict[str, int | str] = {
             "exchange": exchange, "symbol": symbol, "stream": stream, "start": begin_ns, "end": end_ns,
         }  # fmt: skip
-        database, settings = self._settings.database, f" SETTINGS {SETTINGS}"
-        covered = self._rows(queries.coverage(database, given).sql + settings, given, Covered)
-        gaps = self._rows(queries.gap_rows(database, given).sql + settings, given, GapRow)
-        rejected = self._rows(queries.rejected_rows(database, given).sql + settings, given, RejectedRows)
-        known = completeness(covered, gaps, rejected, begin_ns, end_ns, self._clock_ns(), interval)
+        evidence = Evidence.read(self._ask_bounded, self._settings.database, given, self._clock_ns())
+        known = evidence.completeness(begin_ns, end_ns, interval)
         spans = [
             {"from": span.start_ns / SECOND, "to": span.end_ns / SECOND, "cause": span.cause, "state": span.state}
             for span in known.gaps
@@ -225,11 +226,21 @@ class StoredCharts:
         return {"verdict": known.verdict, "gaps": spans}
 
     def _rows(self, sql: str, parameters: Mapping[str, int | str], kind: type[Any]) -> list[Any]:
-        from wsadapter.clickhouse.client import Query, asker, decode_rows
+        from wsadapter.clickhouse.client import Query, decode_rows
+
+        return decode_rows(self._ask(Query(sql, dict(parameters))), kind)
+
+    def _ask_bounded(self, query: "Query") -> bytes:
+        from wsadapter.clickhouse.client import Query
+
+        return self._ask(Query(f"{query.sql} SETTINGS {SETTINGS}", query.parameters))
+
+    def _ask(self, query: "Query") -> bytes:
+        from wsadapter.clickhouse.client import asker
 
         if self._client is None:
             self._client = asker(self._settings, ANSWER_SECONDS, read_only=True)
-        return decode_rows(self._client(Query(sql, dict(parameters))), kind)
+        return bytes(self._client(query))
 
 
 def _follows(change: BookRow, snapshot: BookRow) -> bool:

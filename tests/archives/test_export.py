@@ -125,6 +125,16 @@ def test_a_day_with_a_row_that_the_table_cannot_keep_is_not_complete(bench: Audi
     assert (code, manifest["verdict"], manifest["rows"], manifest["rejected"]) == (ExitCode.LOSS, "incomplete", 1, 1)
 
 
+def test_a_file_of_trades_is_judged_by_the_kinds_that_were_recorded(bench: AuditBench, tmp_path: Path) -> None:
+    bench.insert("coverage", [coverage(START, START + DAY_NS, "raw_trade")])
+    code, (manifest,), _ = export(bench, tmp_path, "--stream", "trade", "--to", "2026-03-11")
+    assert (code, manifest["verdict"], len(manifest["coverage"])) == (ExitCode.OK, "complete", 1)
+
+    bench.insert("coverage", [coverage(START, START + DAY_NS // 2, "trade")])
+    code, (manifest,), _ = export(bench, tmp_path, "--stream", "trade", "--to", "2026-03-11")
+    assert (code, manifest["verdict"]) == (ExitCode.LOSS, "incomplete")
+
+
 def test_an_answer_that_ends_early_leaves_nothing(
     bench: AuditBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

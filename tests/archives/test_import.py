@@ -380,6 +380,14 @@ def test_a_gap_of_both_kinds_of_trades_is_not_filled_by_one(bench: AuditBench, f
     _, account, _ = bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")
 
     assert account["series"][0]["gaps_repaired"] == 0
+    bench.insert("coverage", [coverage(START, hour, "raw_trade"), coverage(hour + SECOND, END, "raw_trade")])
+    assert verdicts(bench)["raw_trade"] == "incomplete"
+
+    code, account, told = bring_in(bench, files / "binance" / f"BTCUSDT-trades-{DAY}.zip")
+    assert code == ExitCode.OK, told
+
+    assert account["series"][0]["gaps_repaired"] == 1, "of single trades alone"
+    assert verdicts(bench) == {"trade": "incomplete", "raw_trade": "complete"}
 
 
 def test_a_wrong_command_line_imports_nothing(bench: AuditBench, files: Path, tmp_path: Path) -> None:

@@ -133,6 +133,24 @@ def test_a_hole_over_what_kafka_lost_is_explained() -> None:
 
 
 @pytest.mark.integration
+def test_single_trades_are_covered_by_their_own_word_and_by_that_of_earlier_versions(bench: AuditBench) -> None:
+    bench.record(symbols=["BTCUSDT"], streams=["raw_trade"])
+    now_ns = time.time_ns()
+    before = coverage(now_ns - HOUR, now_ns - MINUTE)
+
+    def verdict() -> str:
+        return str(bench.audit("--since", "10m", "--stream", "trade")[1]["verdict"])
+
+    bench.insert("coverage", [before])
+    assert verdict() == "missing", "it ends a minute ago"
+    bench.insert("coverage", [coverage(now_ns - MINUTE, now_ns - SECOND, "raw_trade", source="ARCHIVE")])
+    assert verdict() == "missing", "a file is not what is configured"
+    bench.insert("coverage", [coverage(now_ns - MINUTE, now_ns - SECOND, "raw_trade", source="WEBSOCKET")])
+    (one,) = bench.audit("--since", "10m")[1]["series"]
+    assert (one["stream"], one["verdict"]) == ("trade", "quiet")
+
+
+@pytest.mark.integration
 def test_a_series_that_is_configured_and_has_no_rows(bench: AuditBench) -> None:
     bench.record(symbols=["BTCUSDT", "ETHUSDT"], streams=["trade", "kline", "liquidation"])
     assert bench.audit("--since", "5m")[1]["verdict"] == "missing"

@@ -65,10 +65,11 @@ def candle(opened_ns: int, close: str = "61800.20", interval: str = "1m") -> Kli
 
 
 def coverage(
-    stream: str, from_ns: int, to_ns: int, interval: str = "", exchange: str = "binance", symbol: str = "BTCUSDT"
-) -> Coverage:
+    stream: str, from_ns: int, to_ns: int, interval: str = "", exchange: str = "binance", symbol: str = "BTCUSDT",
+    connection: str = CONNECTION,
+) -> Coverage:  # fmt: skip
     return Coverage(
-        exchange, symbol, None, None, to_ns, Source.WEBSOCKET, CONNECTION, None, stream, interval, from_ns, to_ns
+        exchange, symbol, None, None, to_ns, Source.WEBSOCKET, connection, None, stream, interval, from_ns, to_ns
     )
 
 

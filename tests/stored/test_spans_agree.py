@@ -17,10 +17,10 @@ SYMBOLS = 40
 KAFKA: dict[str, Any] = {"cause": GapCause.KAFKA_RETENTION, "connection": "kafka:websocket.trade:0", "symbol": ""}
 
 
-def said(bench: TableBench) -> dict[str, str]:
+def said(bench: TableBench, stream: str = "trade") -> dict[str, str]:
     """Symbol -> verdict on its trades of ten minutes, by the view."""
     rows = bench.sql(
-        "SELECT symbol, verdict FROM {db}.complete(exchange='binance', symbol='', stream='trade', "
+        f"SELECT symbol, verdict FROM {{db}}.complete(exchange='binance', symbol='', stream='{stream}', "
         f"from=fromUnixTimestamp64Nano({NOON}, 'UTC'), to=fromUnixTimestamp64Nano({NOON + 10 * MINUTE}, 'UTC'))"
     )
     return dict(rows)
@@ -88,6 +88,29 @@ def test_a_gap_of_all_symbols(bench: TableBench, stored: Stored, gaps: list[Gap]
 
     assert said(bench) == {"BTCUSDT": verdict}
     assert stored.completeness("binance", "BTCUSDT", "trade", NOON, NOON + 10 * MINUTE).verdict == verdict
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("events", "verdicts"),
+    [
+        ([gap(NOON, NOON + MINUTE)], ("incomplete", "incomplete")),
+        ([gap(NOON, NOON + MINUTE), gap(NOON, NOON + MINUTE, "repaired", "raw_trade")], ("incomplete", "complete")),
+        ([gap(NOON, NOON + MINUTE, symbol="")], ("complete", "incomplete")),
+        ([rejected_trade(1, NOON + SECOND)], ("incomplete", "incomplete")),
+    ],
+    ids=["of both", "filled by single trades of a file", "of the socket of single trades", "rejected"],
+)
+def test_two_kinds_of_trades_are_two_series(
+    bench: TableBench, stored: Stored, events: list[Event], verdicts: tuple[str, str]
+) -> None:
+    """A gap that names its symbol, and a row that is rejected, may be of either kind."""
+    span = NOON - MINUTE, NOON + 20 * MINUTE
+    record(bench, [coverage("trade", *span, connection="another"), coverage("raw_trade", *span), *events])
+
+    for stream, verdict in zip(("trade", "raw_trade"), verdicts, strict=True):
+        assert said(bench, stream) == {"BTCUSDT": verdict}
+        assert stored.completeness("binance", "BTCUSDT", stream, NOON, NOON + 10 * MINUTE).verdict == verdict
 
 
 def test_of_several_rows_of_a_gap_the_narrowest_counts() -> None:

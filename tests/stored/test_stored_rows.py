@@ -4,6 +4,7 @@ import random
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Kline, Source
 from wsadapter.events.streams import SPECS
 from wsadapter.stored import Stored
+from wsadapter.stored.answers import Answers
 from wsadapter.stored.rows import ReaderExtraMissing
 from wsadapter.stored.stored import BadQuestion
 
@@ -223,6 +225,53 @@ def test_trades_of_venues_that_aggregate_and_of_those_that_do_not(bench: TableBe
 
     assert (numbers("bybit"), numbers("bybit", raw=True)) == ([7], [7])
     assert (numbers("binance"), numbers("binance", raw=True)) == ([1], [5]), "never both: a sum would count twice"
+
+
+@pytest.mark.parametrize("is_raw", [False, True])
+def test_a_kind_of_trades_that_was_never_recorded_is_missing(bench: TableBench, stored: Stored, is_raw: bool) -> None:
+    """Neither kind says anything of the other; asked for both, those that were recorded count."""
+    one = trade(1, NOON + SECOND)
+    one.aggregated = not is_raw
+    record(bench, [one, coverage("raw_trade" if is_raw else "trade", NOON, NOON + MINUTE)])
+
+    def asked(raw: bool) -> tuple[int, str]:
+        rows = stored.trades("binance", "BTCUSDT", NOON, NOON + MINUTE, raw=raw)
+        return len(rows), rows.verdict
+
+    assert (asked(is_raw), asked(not is_raw)) == ((1, "complete"), (0, "missing"))
+    assert stored.rows("trade", "binance", "BTCUSDT", NOON, NOON + MINUTE).complete
+    answers = Answers(stored, "market")
+    for raw, verdict in ((is_raw, "complete"), (not is_raw, "missing")):
+        where = answers.kind_of_trades("binance", raw)
+        told = answers.rows("trade", "binance", "BTCUSDT", NOON, NOON + MINUTE, (), 10, where)
+        assert told["completeness"]["verdict"] == verdict
+    (series,) = stored.recorded()
+    told = answers.completeness(series.stream, "binance", "BTCUSDT", NOON, NOON + MINUTE, "", repaired=False)
+    assert told["completeness"]["complete"], "by the word that recorded says"
+
+
+def test_what_an_earlier_version_called_trade_is_renamed_as_the_page_says(bench: TableBench, stored: Stored) -> None:
+    connections = ("binance-public-0", "binance-market-0")
+    record(bench, [coverage("trade", NOON, NOON + MINUTE, connection=one) for one in connections])
+    page = (Path(__file__).parents[2] / "docs" / "repair.md").read_text()
+    statement = f"INSERT{page.partition('`INSERT')[2].partition('`')[0]}"
+
+    assert stored.trades("binance", "BTCUSDT", NOON, NOON + MINUTE, raw=True).verdict == "missing"
+    bench.command(statement.replace("market.", f"{bench.settings.database}."))
+
+    assert stored.trades("binance", "BTCUSDT", NOON, NOON + MINUTE, raw=True).complete
+    renamed = bench.sql("SELECT toString(connection) FROM {db}.coverage FINAL WHERE stream = 'raw_trade'")
+    assert [connection for (connection,) in renamed] == [connections[0]]
+
+
+def test_of_both_kinds_of_trades_the_worse_counts(bench: TableBench, stored: Stored) -> None:
+    raw = coverage("raw_trade", NOON, NOON + MINUTE, connection="binance-public-0")
+    lost = gap(NOON + SECOND, NOON + 2 * SECOND, symbol="", connection="binance-public-0")
+    record(bench, [coverage("trade", NOON, NOON + MINUTE), raw, lost])
+
+    verdicts = [stored.trades("binance", "BTCUSDT", NOON, NOON + MINUTE, raw=raw).verdict for raw in (False, True)]
+    assert verdicts == ["complete", "incomplete"]
+    assert stored.rows("trade", "binance", "BTCUSDT", NOON, NOON + MINUTE).verdict == "incomplete"
 
 
 def test_what_is_recorded(bench: TableBench, stored: Stored) -> None:

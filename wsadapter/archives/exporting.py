@@ -31,7 +31,7 @@ from wsadapter.clickhouse.conversion import quoted, table_columns
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.events.gaps import may_concern
-from wsadapter.events.streams import BY_STREAM, IDENTITY, StreamSpec
+from wsadapter.events.streams import BY_STREAM, IDENTITY, RAW_TRADE, StreamSpec
 from wsadapter.times import iso
 
 DAY_NS: Final = 86_400 * 10**9
@@ -160,7 +160,7 @@ class Exporter:
         parameters: Parameters = {**series._asdict(), "from": day_ns, "to": end_ns}
         with self._errors():
             # before the rows: they are inserted before what says that they are there
-            known = self._known(SeriesTables(self._client, self._settings.database, series), day_ns, end_ns)
+            known = self._known(series, day_ns, end_ns)
             counted, size, digest = self._write(series, parameters, path)
         manifest = _manifest(series, day_ns, end_ns, day, path.name, counted, size, digest, known)
         _write_whole(path.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
@@ -215,7 +215,15 @@ class Exporter:
         (counted,) = decode_rows(bytes(answer), Counted)
         return counted
 
-    def _known(self, tables: SeriesTables, from_ns: int, to_ns: int) -> Known:
+    def _known(self, series: Series, from_ns: int, to_ns: int) -> Known:
+        """A file of trades has both kinds: of those that were recorded the one of which more is missing."""
+        words = (series.stream, RAW_TRADE) if series.stream == "trade" else (series.stream,)
+        known = [self._known_of(series._replace(stream=word), from_ns, to_ns) for word in words]
+        recorded = [each for each in known if each.verdict.verdict != "missing"] or known[:1]
+        return min(recorded, key=lambda each: each.verdict.verdict == COMPLETE)
+
+    def _known_of(self, series: Series, from_ns: int, to_ns: int) -> Known:
+        tables = SeriesTables(self._client, self._settings.database, series)
         verdict = self._verdict(tables, from_ns, to_ns)
         covered = tuple(one for one in tables.covered() if one.from_ns < to_ns and one.to_ns > from_ns)
         carried = {one.connection for one in covered}

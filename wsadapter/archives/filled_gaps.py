@@ -21,7 +21,7 @@ from wsadapter.clickhouse.presence import Presence
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Gap, Source
 from wsadapter.events.gaps import RepairState, may_concern
-from wsadapter.events.streams import BY_STREAM
+from wsadapter.events.streams import BY_STREAM, RAW_TRADE
 
 LAST_WORD: Final = 1 << 20
 """Added to a gap's version: its records by other hands are fewer."""
@@ -64,7 +64,7 @@ def _filled(tables: SeriesTables) -> list[GapRecord]:
 def _has_others(tables: SeriesTables, task: Task, filled: Sequence[GapRecord]) -> bool:
     """Whether beside trades of the file's kind the other kind was recorded then, which it does not have."""
     constant = task.form.constants.get("aggregated")
-    if constant is None:
+    if constant is None or tables.series.stream == RAW_TRADE:  # what is said is of single trades alone
         return False
     answer = tables.ask(
         f"SELECT 1 FROM {tables.database}.trade WHERE exchange = {{exchange:String}} AND symbol = {{symbol:String}} "

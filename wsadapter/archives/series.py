@@ -9,7 +9,9 @@ from clickhouse_connect.driver.client import Client
 from msgspec import Struct
 
 from wsadapter.clickhouse.client import Parameters, decode_rows
+from wsadapter.clickhouse.completeness import ROWS_OF
 from wsadapter.clickhouse.conversion import quoted
+from wsadapter.events.streams import RAW_TRADE
 
 Span = tuple[int, int]
 _SERIES: Final = (
@@ -50,7 +52,7 @@ class GapRecord(Struct, frozen=True):
     @property
     def named(self) -> int:
         """How narrow it is."""
-        return sum(map(bool, (self.symbol, self.stream, self.interval)))
+        return sum((self.symbol != "", self.stream != "", self.stream == RAW_TRADE, self.interval != ""))
 
 
 class SeriesTables:
@@ -82,7 +84,8 @@ class SeriesTables:
                 f"missing_count, repair_state, {times('started')} AS started_ns, {times('ended')} AS ended_ns, "
                 f"{times('receive_time')} AS receive_ns FROM {self.database}.gap FINAL "
                 "WHERE exchange = {exchange:String} AND symbol IN ('', {symbol:String}) "
-                "AND stream IN ('', {stream:String}) AND interval IN ('', {interval:String}) AND cause != 'filler' "
+                f"AND stream IN ('', {{stream:String}}, {ROWS_OF.format('{stream:String}')}) "
+                "AND interval IN ('', {interval:String}) AND cause != 'filler' "
                 "AND started < fromUnixTimestamp64Nano({last:Int64}, 'UTC') "
                 "AND ifNull(ended > fromUnixTimestamp64Nano({first:Int64}, 'UTC'), true) ORDER BY started, gap_id",
                 first=first_ns,

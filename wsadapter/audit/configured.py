@@ -10,7 +10,7 @@ from wsadapter.audit.rows import Scope
 from wsadapter.config.model import Feed
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.intervals import length_ms
-from wsadapter.exchanges.planning import carried
+from wsadapter.exchanges.planning import carried, stream_type
 from wsadapter.exchanges.venue import Cadence
 from wsadapter.times import SECOND
 
@@ -46,7 +46,8 @@ def _of_feed(feed: Feed) -> Iterable[Configured]:
         cadences = venue(plan).cadences
         for subscription in plan.subscriptions:
             cadence = cadences.get(subscription.name, Cadence())
-            for symbol, stream, interval in carried(subscription, plan):
+            for symbol, word, interval in carried(subscription, plan):
+                stream = stream_type(word).value
                 yield Configured((feed.exchange, stream, symbol, interval), _patience(stream, interval, cadence))
     rest = load_rest(feed.exchange)
     for word in feed.streams:

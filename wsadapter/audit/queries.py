@@ -15,7 +15,7 @@ from wsadapter.audit.rows import HOUR_NS, Scope
 from wsadapter.clickhouse.client import Parameters, Query
 from wsadapter.clickhouse.conversion import quoted
 from wsadapter.events.sequence import NUMBERINGS
-from wsadapter.events.streams import STEP_NS, Chained, Contiguous, SequenceRule, StreamSpec, Timed
+from wsadapter.events.streams import RAW_TRADE, STEP_NS, Chained, Contiguous, SequenceRule, StreamSpec, Timed
 
 MAX_HOLES: Final = 10_000
 """Per stream. With more, the audit says that there are more, and fails."""
@@ -212,6 +212,8 @@ def gaps_within(database: str, scope: Scope, first_ns: int, last_ns: int) -> Que
 def coverage(database: str, scope: Scope, last_ns: int) -> Query:
     """When what was covered until ``last_ns``: what is within the range, and of each series the newest."""
     where, parameters = ["`from` <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')"], Parameters(last=last_ns)
+    # the audit looks at both kinds of trades together; a file has one of them
+    stream = f"if(c.stream = '{RAW_TRADE}' AND c.source != 'ARCHIVE', 'trade', c.stream) AS stream"
     for name in _NARROWED:
         if value := getattr(scope, name):
             where.append(f"{name} = {{{name}:String}}")
@@ -220,10 +222,10 @@ def coverage(database: str, scope: Scope, last_ns: int) -> Query:
     if scope.since_ns is not None:
         within, parameters["since"] = "to_ns >= {since:Int64} OR to_ns = newest_ns", scope.since_ns
     return Query(
-        "SELECT * FROM (SELECT exchange, stream, symbol, interval, connection, "
+        f"SELECT * FROM (SELECT exchange, {stream}, symbol, interval, connection, "
         "toUnixTimestamp64Nano(`from`) AS from_ns, toUnixTimestamp64Nano(`to`) AS to_ns, "
         "min(from_ns) OVER series AS first_ns, max(to_ns) OVER series AS newest_ns "
-        f"FROM {_table(database, 'coverage')} FINAL WHERE {' AND '.join(where)} "
+        f"FROM {_table(database, 'coverage')} AS c FINAL WHERE {' AND '.join(where)} "
         f"WINDOW series AS (PARTITION BY exchange, stream, symbol, interval)) WHERE {within} "
         f"ORDER BY exchange, stream, symbol, interval, from_ns LIMIT {MAX_COVERAGE}",
         parameters,

@@ -73,7 +73,7 @@ def import_files(
                 watch.begin(task)
                 outcomes.append(importer.run(task, watch.advance, again))
                 watch.end(task, outcomes[-1])
-        repaired = {task.series: fill(client, settings, task) for task in tasks if task.form.covers}
+        repaired = {task.series: fill(client, settings, task) for task in tasks}
     finally:
         client.close()
     _show(tasks, outcomes, repaired, as_json)

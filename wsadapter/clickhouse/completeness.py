@@ -20,6 +20,7 @@ from wsadapter.clickhouse.conversion import quoted
 from wsadapter.clickhouse.query_view import QueryView, ViewColumn
 from wsadapter.events import Source
 from wsadapter.events.gaps import SAID_SECONDS, GapCause
+from wsadapter.events.streams import RAW_TRADE
 
 COMPLETE: Final = "complete"
 ALIVE_SECONDS: Final = 45
@@ -30,6 +31,8 @@ REJECTED_NS: Final = (
     "if(r.stream = 'kline', JSONExtractInt(r.record, 'open_time_ns'), toUnixTimestamp64Nano(r.time)))"
 )
 """Of a row ``r`` of table ``rejected``: where in a range of time it is missing. What was fetched happened earlier."""
+ROWS_OF: Final = f"if({{0}} = '{RAW_TRADE}', 'trade', {{0}})"
+"""Of a stream word, as `wsadapter.events.streams.stream_of`: what gaps and rejected rows of it are called."""
 _SECOND: Final = 1_000_000_000
 PARAMETERS: Final = "exchange='binance', symbol='BTCUSDT', stream='trade', from='2026-01-01', to='2026-01-02'"
 _ABOUT: Final = "is a series complete in a range of time? One row a series; an empty argument means all of them"
@@ -61,9 +64,9 @@ def complete_view(database: str) -> QueryView:
     began, said = (f"toUnixTimestamp64Nano(c.{quoted(name)})" for name in ("from", "to"))
     lasts = f"if({said} > {now} - {ALIVE_SECONDS * _SECOND}, {now}, {said})"
 
-    def named(table: str) -> str:
-        names = "exchange", "symbol", "stream"
-        return " AND ".join(f"({{{name}:String}} = '' OR {table}.{name} = {{{name}:String}})" for name in names)
+    def named(table: str, stream: str = "{stream:String}") -> str:
+        asked = {"exchange": "{exchange:String}", "symbol": "{symbol:String}", "stream": stream}
+        return " AND ".join(f"({value} = '' OR {table}.{name} = {value})" for name, value in asked.items())
 
     series = (
         "SELECT c.exchange AS exchange, c.symbol AS symbol, c.stream AS stream, c.interval AS interval, "
@@ -88,11 +91,13 @@ def complete_view(database: str) -> QueryView:
     )
     rejects = (
         "SELECT groupArray((toString(r.exchange), toString(r.symbol), toString(r.stream), "
-        f"{REJECTED_INTERVAL})) FROM {rejected} AS r FINAL WHERE {named('r')} "
+        f"{REJECTED_INTERVAL})) FROM {rejected} AS r FINAL "
+        f"WHERE {named('r', ROWS_OF.format('{stream:String}'))} "
         f"AND {REJECTED_NS} >= {begin} AND {REJECTED_NS} < {end}"
     )
     about = (
-        "g.1 IN ('', exchange) AND g.2 IN ('', symbol) AND g.3 IN ('', stream) AND g.4 IN ('', interval) "
+        "g.1 IN ('', exchange) AND g.2 IN ('', symbol) "
+        f"AND g.3 IN ('', stream, {ROWS_OF.format('stream')}) AND g.4 IN ('', interval) "
         "AND (g.2 != '' OR g.5 = '' OR empty(connections) OR has(connections, g.5))"
     )
 
@@ -110,7 +115,7 @@ def complete_view(database: str) -> QueryView:
         f"SELECT exchange, symbol, stream, interval, connections, "
         f"covered / {_SECOND} AS covered_seconds, "
         f"greatest(0, {end} - {begin} - known) / {_SECOND} AS unrecorded_seconds, {counts}, "
-        f"countEqual(({rejects}), (exchange, symbol, stream, interval)) AS rejected, "
+        f"countEqual(({rejects}), (exchange, symbol, {ROWS_OF.format('stream')}, interval)) AS rejected, "
         "multiIf(covered = 0, 'missing', unrecorded_seconds > 0 OR open + partial + unrepairable + rejected > 0, "
         f"'incomplete', '{COMPLETE}') AS verdict\n"
         f"FROM (SELECT *, {length('spans')} AS covered, {length(accounted)} AS known "
@@ -130,7 +135,7 @@ def complete_view(database: str) -> QueryView:
 
 def _narrowest(gaps: str) -> str:
     """Of several rows of one gap the one that says most about the series."""
-    named = "(g.1, g.7, (g.2 != '') + (g.3 != '') + (g.4 != ''))"
+    named = f"(g.1, g.7, (g.2 != '') + (g.3 != '') + (g.3 = '{RAW_TRADE}') + (g.4 != ''))"
     following = "arrayResize(arrayPopFront(sorted), length(sorted))"
     last = "(g, h) -> (g.1, g.7) != (h.1, h.7)"
     return f"arrayFilter({last}, arraySort(g -> {named}, {gaps}) AS sorted, {following})"

@@ -260,6 +260,16 @@ BY_EVENT: Final[Mapping[type, StreamSpec]] = {spec.event: spec for spec in SPECS
 
 OURS: Final = frozenset(spec.name for spec in SPECS if spec.ours)
 
+RAW_TRADE: Final = "raw_trade"
+"""What the configuration and `Coverage` call single trades of a venue that also sends aggregated ones. Elsewhere both
+are ``trade``: table, topic, gaps."""
+
+
+def stream_of(word: str) -> str:
+    """Where the rows are that coverage of this word is about."""
+    return "trade" if word == RAW_TRADE else word
+
+
 DEAD_LETTER: Final = "dead_letter"
 """Topic suffix for messages that can never succeed."""
 

@@ -10,13 +10,13 @@ from wsadapter.exchanges.placing import Placement, place
 from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, FeedSettings, Subscription, Venue
 
 Carried = tuple[str, str, str]
-"""Symbol, stream word and interval."""
+"""Symbol, word of the configuration and interval."""
 
 
 def carried(subscription: Subscription, plan: ConnectionPlan) -> tuple[Carried, ...]:
     """The series that a subscription brings; one without a symbol brings those of the plan."""
     symbols = (subscription.symbol,) if subscription.symbol else plan.symbols
-    words = dict.fromkeys(stream_type(word).value for word in subscription.feeds or (subscription.stream.value,))
+    words = dict.fromkeys(subscription.feeds or (subscription.stream.value,))
     return tuple((symbol, word, subscription.interval) for symbol in symbols for word in words)
 
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from wsadapter.clickhouse.completeness import COMPLETE
-from wsadapter.events.streams import BY_STREAM
+from wsadapter.events.streams import BY_STREAM, stream_of
 from wsadapter.stored.holes import SECOND, Completeness, Span
 from wsadapter.stored.rows import Rows, library
 from wsadapter.stored.stored import BadQuestion, Stored, When, kind_of_trades, nanoseconds
@@ -129,7 +129,7 @@ class Answers:
         inside = [(max(span.start_ns, start_ns), min(span.end_ns, end_ns)) for span in missing]
         return {
             "as_of": _text(time.time_ns()),
-            "source": f"ClickHouse table {self._database}.{stream}",
+            "source": f"ClickHouse table {self._database}.{stream_of(stream)}",
             "exchange": exchange,
             "symbol": symbol,
             "range": {"start": _text(start_ns), "end": _text(end_ns)},

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from wsadapter.clickhouse.completeness import ALIVE_SECONDS, COMPLETE
 from wsadapter.events.gaps import accounts_since, may_concern
+from wsadapter.events.streams import RAW_TRADE
 
 SECOND: Final = 10**9
 UNRECORDED: Final = "unrecorded"
@@ -47,7 +48,7 @@ class GapRow(Struct, frozen=True):
     @property
     def named(self) -> int:
         """How narrow it is."""
-        return sum(map(bool, (self.symbol, self.stream, self.interval)))
+        return sum((self.symbol != "", self.stream != "", self.stream == RAW_TRADE, self.interval != ""))
 
 
 class RejectedRows(Struct, frozen=True):
@@ -96,6 +97,12 @@ class Completeness(Struct, frozen=True):
         if not self.recorded:
             return "missing"
         return "incomplete" if self.missing else COMPLETE
+
+
+def together(parts: Sequence[Completeness]) -> Completeness:
+    """Of rows of several series: what is missing of those that were recorded."""
+    recorded = [each for each in parts if each.recorded] or parts[:1]
+    return Completeness(tuple(sorted({span for each in recorded for span in each.gaps})), recorded[0].recorded)
 
 
 def completeness(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from wsadapter.clickhouse.client import Parameters, Query
-from wsadapter.clickhouse.completeness import REJECTED_INTERVAL, REJECTED_NS
+from wsadapter.clickhouse.completeness import REJECTED_INTERVAL, REJECTED_NS, ROWS_OF
 from wsadapter.clickhouse.conversion import quoted, table_columns
 from wsadapter.events.streams import IDENTITY, Column, StreamSpec
 from wsadapter.stored.rows import MOMENT, ORDERED_BY
@@ -19,6 +19,7 @@ SETTINGS: Final = "do_not_merge_across_partitions_select_final = 1"
 ARROW: Final = "output_format_arrow_string_as_string = 1, output_format_arrow_low_cardinality_as_dictionary = 0"
 MOST_REJECTED: Final = 1_000
 """Spans of rejected rows in an answer: those that are nearer to each other than so many parts of the range are one."""
+_ROWS: Final = ROWS_OF.format("{stream:String}")
 PLUMBING: Final = frozenset(
     (*(column.name for column in IDENTITY), "exchange", "symbol", "connection", "last_gap", "event_time",
      "transaction_time", "version")
@@ -96,7 +97,7 @@ def gap_rows(database: str, parameters: Parameters) -> Query:
         f"SELECT {', '.join(f'toString({name}) AS {name}' for name in named)}, {started} AS started_ns, "
         f"{ended} AS ended_ns FROM {quoted(database)}.gap FINAL "
         "WHERE cause != 'filler' AND exchange IN ('', {exchange:String}) AND symbol IN ('', {symbol:String}) "
-        "AND stream IN ('', {stream:String}) AND started_ns < {end:Int64} "
+        f"AND stream IN ('', {{stream:String}}, {_ROWS}) AND started_ns < {{end:Int64}} "
         "AND (ended_ns IS NULL OR ended_ns > {start:Int64}) "
         # of a connection's gap that is worked off, the rows of its streams say more
         "AND (gap.stream != '' OR gap.repair_state IN ('open', 'repaired')) ORDER BY started_ns",
@@ -109,7 +110,7 @@ def rejected_rows(database: str, parameters: Parameters) -> Query:
     return Query(
         "SELECT interval, min(at_ns) AS first_ns, max(at_ns) AS last_ns FROM ("
         f"SELECT {REJECTED_INTERVAL} AS interval, {REJECTED_NS} AS at_ns FROM {quoted(database)}.rejected AS r "
-        "WHERE r.exchange = {exchange:String} AND r.symbol = {symbol:String} AND r.stream = {stream:String}) "
+        f"WHERE r.exchange = {{exchange:String}} AND r.symbol = {{symbol:String}} AND r.stream = {_ROWS}) "
         f"WHERE at_ns >= {{start:Int64}} AND at_ns < {{end:Int64}} GROUP BY interval, {part} ORDER BY first_ns",
         parameters,
     )

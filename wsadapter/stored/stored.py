@@ -20,7 +20,7 @@ from wsadapter.clickhouse.client import REQUEST_ERRORS, Ask, Parameters, Query, 
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.config.types import Secret
 from wsadapter.errors import WsadapterError
-from wsadapter.events.streams import BY_STREAM, OURS, StreamSpec
+from wsadapter.events.streams import BY_STREAM, OURS, RAW_TRADE, StreamSpec, stream_of
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import BookRule
 from wsadapter.stored import queries
@@ -28,7 +28,7 @@ from wsadapter.stored.book import Book, Checkpoint
 from wsadapter.stored.book_table import sampled, table
 from wsadapter.stored.books import Books
 from wsadapter.stored.evidence import Evidence
-from wsadapter.stored.holes import Completeness
+from wsadapter.stored.holes import Completeness, together
 from wsadapter.stored.rows import ORDERED_BY, Rows, library
 from wsadapter.times import duration, iso, moment
 
@@ -148,7 +148,8 @@ class Stored:
         query = queries.series_rows(
             spec, self._settings.database, wanted, where or {}, parameters, exact=exact, limit=more
         )
-        evidence = self._evidence(parameters)
+        words = covered_as(stream, exchange, where or {})
+        evidence = [self._evidence({**parameters, "stream": word}) for word in words]
         table = self._arrow(query)
         truncated = limit is not None and table.num_rows > limit
         if limit is not None:
@@ -157,15 +158,15 @@ class Stored:
                 table = table.slice(0, kept)
             table = table.drop_columns([ORDERED_BY])
         interval = str((where or {}).get("interval", ""))
-        known = evidence.completeness(start_ns, end_ns, interval)
+        known = together([each.completeness(start_ns, end_ns, interval) for each in evidence])
         return Rows(table, start_ns, end_ns, known, truncated)
 
     def completeness(
         self, exchange: str, symbol: str, stream: str, start: When, end: When | None = None, *, interval: str = ""
     ) -> Completeness:
         """What is missing of a series in the range, or was until it was fetched again, and the verdict on it. For
-        candles with their ``interval``."""
-        _spec(stream)
+        candles with their ``interval``. ``raw_trade``: single trades of a venue that has both kinds."""
+        _spec(stream_of(stream))
         start_ns, end_ns = self._range(start, end)
         evidence = self._evidence(_parameters(exchange, symbol, stream, start_ns, end_ns))
         return evidence.completeness(start_ns, end_ns, interval)
@@ -289,6 +290,14 @@ def kind_of_trades(exchange: str) -> bool | None:
     """Whether the trades of a venue's stream are aggregated; None where we do not know the venue."""
     rest = load_rest(exchange)
     return None if rest is None else rest.variants.get("aggregated")
+
+
+def covered_as(stream: str, exchange: str, where: Mapping[str, str | bool]) -> tuple[str, ...]:
+    """How coverage calls the series that such rows are of: trades of both kinds are two."""
+    if stream != "trade" or not kind_of_trades(exchange):
+        return (stream,)
+    kind = where.get("aggregated")
+    return (stream, RAW_TRADE) if kind is None else (stream,) if kind else (RAW_TRADE,)
 
 
 def _parameters(exchange: str, symbol: str, stream: str, start_ns: int, end_ns: int) -> Parameters:

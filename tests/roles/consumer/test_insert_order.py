@@ -94,6 +94,15 @@ def test_coverage_waits_until_what_it_names_is_in() -> None:
     assert bench.held() == set(), "what comes later is not waited for"
 
 
+def test_single_trades_are_rows_of_trade() -> None:
+    bench = Bench("coverage", "gap", "trade", "ticker")
+    bench.receive([trade(1), *coverage("raw_trade")])
+    bench.begin("coverage")
+    assert bench.held() == {"coverage"}
+    bench.finish(bench.begin("trade"))
+    assert bench.held() == set()
+
+
 def test_of_a_stream_that_it_does_not_name_nothing_is_waited_for() -> None:
     bench = Bench("coverage", "gap", "trade", "ticker")
     bench.receive([trade(1), *coverage("ticker")])

@@ -23,12 +23,13 @@ PLAN = ConnectionPlan(
     (
         Subscription("btcusdt@aggTrade", StreamType.TRADE, "BTCUSDT"),
         Subscription("btcusdt@kline_1m", StreamType.KLINE, "BTCUSDT", "1m"),
+        Subscription("btcusdt@trade", StreamType.TRADE, "BTCUSDT", feeds=("raw_trade",)),
         Subscription("!markPrice@arr@1s", StreamType.MARK_PRICE, "", feeds=("mark_price", "funding_rate")),
     ),
     ("BTCUSDT", "ETHUSDT"),
 )
 SERIES = {
-    ("BTCUSDT", "trade", ""), ("BTCUSDT", "kline", "1m"),
+    ("BTCUSDT", "trade", ""), ("BTCUSDT", "raw_trade", ""), ("BTCUSDT", "kline", "1m"),
     *((symbol, word, "") for symbol in ("BTCUSDT", "ETHUSDT") for word in ("mark_price", "funding_rate")),
 }  # fmt: skip
 
@@ -82,6 +83,19 @@ def made() -> Connection:
     connection.down(0)
     connection.up()
     return connection
+
+
+def test_each_kind_of_trades_is_a_series_of_its_own() -> None:
+    """Single ones that fell silent are not covered by the aggregated ones of the same socket."""
+    connection = Connection()
+    connection.down(0)
+    connection.up()
+    connection.live(30)
+    connection.states["btcusdt@trade"] = STALE, connection.ns(20)
+    connection.live(60)
+
+    ends = {series[1]: to for (series, _), to in connection.stored().items() if series[0] == "BTCUSDT"}
+    assert (ends["raw_trade"], ends["trade"]) == (20, 51)
 
 
 def test_every_series_has_a_row_that_grows(made: Connection) -> None:

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from wsadapter.events.gaps import GapCause, RepairState
-from wsadapter.events.streams import OURS, SPECS
+from wsadapter.events.streams import OURS, SPECS, stream_of
 from wsadapter.log import get_logger
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, Partition
@@ -132,7 +132,7 @@ def _named(name: str, batch: Batch) -> frozenset[str]:
         repaired = [row for row in rows if row is not None and row.repair_state == RepairState.REPAIRED]
         told = frozenset(row.stream for row in repaired if row.cause != GapCause.FILLER)
         return EVENTS if "" in told else told
-    return frozenset((*(row.stream for row in rows if row is not None), "gap"))
+    return frozenset((*(stream_of(row.stream) for row in rows if row is not None), "gap"))
 
 
 def _parsed(name: str, message: bytes) -> Any:

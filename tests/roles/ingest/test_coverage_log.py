@@ -16,6 +16,7 @@ from wsadapter.roles.ingest.coverage_log import DAY_NS, EVERY_SECONDS, MOST_ROWS
 SECOND = 10**9
 START = 20_000 * DAY_NS + 3600 * SECOND
 ACKED, LIVE, STALE = SubscriptionState.ACKED, SubscriptionState.LIVE, SubscriptionState.STALE
+REFUSED = SubscriptionState.REFUSED
 PLAN = ConnectionPlan(
     "binance-market-0",
     "binance",
@@ -28,6 +29,7 @@ PLAN = ConnectionPlan(
     ),
     ("BTCUSDT", "ETHUSDT"),
 )
+ETH_TRADES = Subscription("ethusdt@aggTrade", StreamType.TRADE, "ETHUSDT")
 SERIES = {
     ("BTCUSDT", "trade", ""), ("BTCUSDT", "raw_trade", ""), ("BTCUSDT", "kline", "1m"),
     *((symbol, word, "") for symbol in ("BTCUSDT", "ETHUSDT") for word in ("mark_price", "funding_rate")),
@@ -48,6 +50,11 @@ class Connection:
         if self.room:
             self.rows.append(row)
         return self.room
+
+    def has(self, *subscriptions: Subscription, symbols: tuple[str, ...] = PLAN.symbols) -> None:
+        """Other ones from now on, by a socket that took over without a gap."""
+        self.plan = ConnectionPlan(PLAN.connection, PLAN.exchange, PLAN.url, subscriptions, symbols)
+        self.states = {one.name: self.states.get(one.name, (ACKED, 0)) for one in subscriptions}
 
     def ns(self, at: float) -> int:
         return START + round(at * SECOND)
@@ -133,7 +140,7 @@ def test_a_silent_stream_ends_and_the_others_go_on(made: Connection) -> None:
 
 
 def test_what_is_not_acknowledged_is_not_covered(made: Connection) -> None:
-    made.states["btcusdt@kline_1m"] = (SubscriptionState.REFUSED, 0)
+    made.states["btcusdt@kline_1m"] = (REFUSED, 0)
     made.live(30)
     assert {key for key, _ in made.stored()} == SERIES - {("BTCUSDT", "kline", "1m")}
 
@@ -183,11 +190,63 @@ def test_a_new_day_is_a_new_row(made: Connection) -> None:
 
 def test_other_subscriptions(made: Connection) -> None:
     made.live(20)
-    made.plan = ConnectionPlan("binance-market-0", "binance", PLAN.url, PLAN.subscriptions[1:], PLAN.symbols)
-    del made.states["btcusdt@aggTrade"]
+    made.has(*PLAN.subscriptions[1:])
     made.live(60)
     ends = {key[1]: to for (key, _), to in made.stored().items()}
     assert (ends["trade"], ends["kline"] > 45) == (21, True)
+
+
+def test_one_that_is_added_is_covered_from_then_on(made: Connection) -> None:
+    """Also a symbol of a stream that the connection had, and one that went before."""
+    made.live(100)
+    made.has(*PLAN.subscriptions, ETH_TRADES, symbols=(*PLAN.symbols, "SOLUSDT"))
+    made.live(130)
+    made.has(*PLAN.subscriptions[1:], ETH_TRADES)
+    made.live(200)
+    made.has(*PLAN.subscriptions, ETH_TRADES)
+    made.live(230)
+    begins = {key: [since for one, since in made.stored() if one == key] for key, _ in made.stored()}
+    assert begins["ETHUSDT", "trade", ""] == [101]
+    assert begins["SOLUSDT", "mark_price", ""] == [101]
+    assert begins["BTCUSDT", "mark_price", ""] == [0, 101, 131], "its row goes on in another one"
+    assert made.stored()[("BTCUSDT", "mark_price", ""), 0] == 101
+    assert begins["BTCUSDT", "trade", ""] == [0, 201]
+    assert begins["BTCUSDT", "kline", "1m"] == [0]
+
+
+def test_what_is_added_while_the_connection_is_down_is_covered_from_its_end_on(made: Connection) -> None:
+    made.live(20)
+    made.down(since=19.5)
+    made.at = 30.5
+    made.has(*PLAN.subscriptions, ETH_TRADES)
+    made.up()
+    made.live(50.5)
+    assert {since for _, since in made.stored()} == {0, 30.5}
+
+
+def test_a_stream_that_was_refused_is_covered_once_it_is_not(made: Connection) -> None:
+    """By the next socket, which took over without a gap; also where other subscriptions come with it."""
+    made.states["btcusdt@kline_1m"] = made.states["btcusdt@aggTrade"] = (REFUSED, 0)
+    made.live(900)
+    made.states["btcusdt@kline_1m"] = (ACKED, 0)
+    made.live(920)
+    made.has(*PLAN.subscriptions, ETH_TRADES)
+    made.states["btcusdt@aggTrade"] = (ACKED, 0)
+    made.live(940)
+    begins = {key[1]: since for key, since in made.stored() if key[:2] != ("ETHUSDT", "trade")}
+    assert (begins["kline"], begins["trade"], begins["mark_price"]) == (900, 920, 0)
+
+
+def test_a_silent_stream_that_speaks_beside_other_subscriptions_was_silent(made: Connection) -> None:
+    made.live(20)
+    made.states["btcusdt@aggTrade"] = (STALE, made.ns(12))
+    made.live(40)
+    made.has(*PLAN.subscriptions, ETH_TRADES)
+    made.live(50)
+    made.states["btcusdt@aggTrade"] = (LIVE, made.ns(50.5))
+    made.live(70)
+    trades = {since: to for (key, since), to in made.stored().items() if key[:2] == ("BTCUSDT", "trade")}
+    assert (set(trades), trades[0]) == ({0, 50}, 12)
 
 
 def test_many_series_are_said_a_few_at_a_time() -> None:

@@ -52,8 +52,8 @@ class CoverageLog:
         self._covered: dict[str, _Covered] = {}
         self._since_ns: int | None = None
         """When every subscription was acknowledged; None while the connection has a gap."""
-        self._begun: set[str] = set()
-        """Subscriptions that were covered since then."""
+        self._begins: dict[str, int] = {}
+        """Where the next row of a subscription begins that was not there and covered at every look since then."""
         self._ends: deque[Coverage] = deque(maxlen=MOST_ENDS)
         """Last rows of what is not covered any more, while there is no room for them."""
         self._look_at = 0.0
@@ -66,13 +66,14 @@ class CoverageLog:
             self._since_ns = None
         else:
             self._since_ns = gap.ended_ns
-            self._begun.clear()
+            self._begins.clear()
             self._look_at = 0.0
 
     def end(self, to_ns: int, now_ns: int) -> bool:
         """Everything is covered until then and no longer; whether anything was written."""
         ending, self._covered = self._covered, {}
         for name, covered in ending.items():
+            self._begins[name] = to_ns
             self._say_end(name, covered.from_ns, to_ns, now_ns)
         return bool(ending)
 
@@ -98,6 +99,8 @@ class CoverageLog:
         for name, (state, received_ns) in states().items():
             covered = self._covered.get(name)
             if state not in COVERED:
+                # behind a silence of its own it is when that was seen last: its gap's end comes after that, if little
+                self._begins[name] = now_ns
                 if covered is not None:
                     del self._covered[name]
                     self._say_end(name, covered.from_ns, received_ns, now_ns)
@@ -110,8 +113,7 @@ class CoverageLog:
     def _grow(self, name: str, covered: _Covered | None, alive_ns: int, now_ns: int, now: float) -> int:
         """Rows written."""
         if covered is None:
-            # behind a silence of its own it is when that was seen last: its gap's end comes after that, if little
-            from_ns = self._looked_ns if name in self._begun else self._since_ns or now_ns
+            from_ns = self._begins.get(name, self._since_ns or now_ns)
             covered = _Covered(from_ns, from_ns, now)
         elif now < covered.said + EVERY_SECONDS:
             return 0
@@ -123,16 +125,17 @@ class CoverageLog:
         to_ns = max(covered.to_ns, alive_ns)
         if not self._say(name, covered.from_ns, to_ns, now_ns):
             return 0
-        self._begun.add(name)
         self._covered[name] = _Covered(covered.from_ns, to_ns, now)
         return len(self._series[name])
 
     def _follow(self, plan: ConnectionPlan, alive_ns: int, now_ns: int) -> None:
-        """Other subscriptions are the connection's now: what it does not have any more ends."""
+        """Other subscriptions are the connection's now: what it does not have any more ends, what is new begins."""
         series = {one.name: carried(one, plan) for one in plan.subscriptions}
         for name in [name for name in self._covered if series.get(name) != self._series[name]]:
             self._say_end(name, self._covered.pop(name).from_ns, alive_ns, now_ns)
-        self._begun &= self._covered.keys()
+        self._begins = {name: at_ns for name, at_ns in self._begins.items() if name in series}
+        if self._since_ns is not None and self._looked_ns > self._since_ns:  # else it had them from there on
+            self._begins |= {name: alive_ns for name in series if series[name] != self._series.get(name)}
         self._plan, self._series = plan, series
 
     def _say(self, name: str, from_ns: int, to_ns: int, now_ns: int) -> bool:

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wsadapter.exchanges.protocol import LONGEST_PAUSE, MOST_TRIES, STRIKES, Outstanding
@@ -140,6 +141,7 @@ def test_each_name_gets_its_answer(good: list[bool], way: str, in_flight: int, m
 
 
 @given(st.sets(st.integers(0, 30), max_size=3), st.integers(2, 31), st.integers(1, 3))
+@example({0, 1}, 3, 1)
 def test_a_name_that_ends_the_connection_is_found(bad: set[int], count: int, in_flight: int) -> None:
     """With the others at work on the last connection, and after so many as halving takes."""
     names = [str(n) for n in range(count)]
@@ -177,6 +179,68 @@ def test_a_connection_that_ends_for_another_reason_costs_no_name() -> None:
     requests.reset()
 
     assert [names for _, names, _ in asked(requests.begin("ab"))] == [["a"], ["b"]]
+
+
+def on_a_socket(requests: Outstanding, names: str, killer: str = "", most: int = 100) -> tuple[list[str], list[Item]]:
+    """What the next socket is asked for, one after the other, and what comes of it: it ends with ``killer``, and after
+    so many answers nothing is answered any more."""
+    requests.reset()
+    queue, items, sent = requests.begin(names), list[Item](), list[str]()
+    while queue:
+        _, wanted, _ = asked([queue.pop(0)])[0]
+        sent += wanted
+        if killer in wanted:
+            break
+        if most:
+            most -= 1
+            items += (came := requests.answered(Answer(None, names=tuple(wanted))))
+            queue += replies(came)
+    return sent, items
+
+
+@pytest.mark.parametrize("names", ["a", "ab", "abc"])
+@pytest.mark.parametrize("sockets", range(1, 10))
+def test_a_venue_that_answers_nothing_costs_no_name(names: str, sockets: int) -> None:
+    """An outage: each socket is given up without an answer. The first one when it is well again has all."""
+    requests = made(most=1, may_close=True)
+    for _ in range(sockets):
+        assert on_a_socket(requests, names, most=0)[1] == []
+    _, items = on_a_socket(requests, names)
+
+    assert (sorted(accepted(items)), refused(items)) == ([*names], [])
+
+
+def test_a_name_that_was_given_up_is_asked_for_once_more_by_each_second_socket() -> None:
+    """Last: it may have been the venue. While it is the name each other socket stands with the rest."""
+    requests = made(most=1, in_flight=10, may_close=True)
+    while not refused(found := on_a_socket(requests, "abc", killer="a")[1]):
+        pass
+    assert (sorted(accepted(found)), refused(found)) == (["b", "c"], ["a"])
+
+    for _ in range(3):
+        assert on_a_socket(requests, "abc", killer="a")[0][-1] == "a"
+        sent, items = on_a_socket(requests, "abc", killer="a")
+        assert (sent, sorted(accepted(items)), refused(items)) == (["b", "c"], ["b", "c"], ["a"])
+    sent, items = on_a_socket(requests, "abc")
+    assert (sent, sorted(accepted(items))) == (["b", "c", "a"], ["a", "b", "c"]), "the venue knows it now"
+    assert on_a_socket(requests, "abc")[0] == ["a", "b", "c"]
+
+
+def test_of_the_sockets_that_are_to_take_over_one_tries_a_name_that_was_given_up() -> None:
+    """If it ends by that, the next attempt stands, whether or not what it has found out is told."""
+    for is_told in (True, False):
+        current = made(most=1, may_close=True)
+        while not refused(on_a_socket(current, "abc", killer="a")[1]):
+            pass
+        sent = []
+        for _ in range(2):
+            heir = made(most=1, may_close=True)
+            heir.follow(current)
+            sent.append(on_a_socket(heir, "abc", killer="a")[0][-1])
+            if is_told and sent == ["a"]:
+                heir.reset()
+                current.follow(heir)
+        assert sent == ["a", "c"]
 
 
 def test_a_request_holds_names_of_one_group_only() -> None:

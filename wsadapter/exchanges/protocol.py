@@ -2,7 +2,8 @@
 
 Pure, for every venue; one per connection. Guarantee: every name that was asked for is accepted or refused in the end as
 long as the venue answers; one bad name in a list costs only itself. Where a bad name costs the connection
-(`Requests.may_close`), so many are spent on it as a search by halves takes.
+(`Requests.may_close`), so many are spent on it as a search by halves takes, and one more after each that stood without
+it: what looked like the name may have been the venue. A socket on which nothing was answered is held against no name.
 """
 
 from collections import Counter, deque
@@ -12,7 +13,7 @@ from typing import Final
 from wsadapter.exchanges.venue import Acked, Answer, ClosesSoon, Item, Refused, Reply, Requests
 
 STRIKES: Final = 2
-"""So many sockets that ended while one name alone was without an answer: it is the name."""
+"""So many sockets that ended while one name alone was without an answer, and others had theirs: it is the name."""
 
 PAUSE_SECONDS: Final = 1.0
 """Before a request is made once more that was not looked at, doubled each time, ..."""
@@ -79,7 +80,11 @@ class Outstanding:
         self._suspects: list[tuple[str, ...]] = []
         """Lists that were without an answer when a socket ended: each is asked for alone."""
         self._strikes: Counter[str] = Counter()
-        """Name -> sockets that ended while it alone was without an answer."""
+        """Name -> sockets that ended while it alone was without an answer, and others had theirs."""
+        self._left_out: set[str] = set()
+        """Names that the last socket stood without: on the next one they are asked for, alone and last."""
+        self._is_heard = False
+        """There was an answer on this socket."""
         self._given_up: list[Item] = []
         self._on_socket = 0
         """Requests of this socket."""
@@ -90,7 +95,7 @@ class Outstanding:
         """A new socket; ids go on."""
         if self._requests.may_close:
             self._suspect()
-        self._on_socket, self._is_told = 0, False
+        self._on_socket, self._is_told, self._is_heard = 0, False, False
         self._sent.clear()
         self._waiting.clear()
         self.unheard.clear()
@@ -100,13 +105,16 @@ class Outstanding:
     def follow(self, before: "Outstanding") -> None:
         """What an earlier socket of the plan has found out."""
         self._suspects, self._strikes = list(before._suspects), before._strikes.copy()
+        # once: where the connection ends when they are asked for, the next attempt is to stand
+        self._left_out, before._left_out = before._left_out, set()
 
     def begin(self, names: Iterable[str]) -> list[bytes]:
         """What asks for these; more may follow from `answered`."""
         names = list(names)
-        closing = {name for name in names if self._strikes[name] >= STRIKES}
+        closing = {name for name in names if self._strikes[name] >= STRIKES and name not in self._left_out}
         if len(closing) == len(names):
             closing = set()  # nothing is lost by another try
+        self._left_out = closing
         self._given_up = [Refused((name,), "", "the connection ends when it is asked for") for name in sorted(closing)]
         suspects = [tuple(name for name in batch if name in names and name not in closing) for batch in self._suspects]
         apart = closing.union(*suspects)
@@ -213,6 +221,7 @@ class Outstanding:
     def _resolved(self, names: tuple[str, ...]) -> None:
         self.unheard.difference_update(names)
         self._renewed.difference_update(names)
+        self._is_heard |= bool(names)
         for name in names:
             self._strikes.pop(name, None)
         if self._suspects:
@@ -221,13 +230,15 @@ class Outstanding:
 
     def _suspect(self) -> None:
         """The socket has ended: was it for one of the names that have no answer?"""
+        if self._sent:
+            self._left_out = set()  # the rest goes first
         for sent in self._sent.values():
             names = tuple(name for name in sent.names if sent.begin)
             if not names:
                 continue
             self._suspects = [batch for batch in self._suspects if not set(batch) & set(names)]
             if len(names) == 1:
-                self._strikes[names[0]] += sent.alone
+                self._strikes[names[0]] += sent.alone and self._is_heard
                 self._suspects.append(names)
             else:
                 half = len(names) // 2

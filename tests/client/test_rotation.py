@@ -12,14 +12,18 @@ from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
 from client.recording import Recording, config
 
 from wsadapter.client.client import Client, ConnectionConfig
-from wsadapter.client.rotation import due_in
+from wsadapter.client.handover import Handover
+from wsadapter.client.rotation import PATIENCE_SECONDS, SETTLE_SECONDS, Rotation, due_in
 from wsadapter.embedded.exchange.connection import VenueLimits
 from wsadapter.embedded.exchange.listeners import Listeners
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.streams import Push
-from wsadapter.events import Event, Gap, Trade
+from wsadapter.events import Event, Gap, StreamType, Trade
 from wsadapter.events.gaps import GapCause
 from wsadapter.events.sequence import place
+from wsadapter.exchanges import load
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.venue import Cadence
 
 ALL = ("kline", "ticker", "depth", "trade", "raw_trade", "mark_price", "funding_rate", "liquidation", "book_ticker")
 
@@ -275,6 +279,62 @@ def test_a_next_socket_that_stays_silent_is_given_up_and_the_old_one_stays(monke
         assert handler.lost == ["stopped"]
 
     run(body())
+
+
+def test_a_next_socket_that_does_not_greet_a_quiet_stream_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has acknowledged and forgotten it, which nothing else tells: the old one stays until another greets both."""
+    quick(monkeypatch, SETTLE_SECONDS=0.1, PATIENCE_SECONDS=0.5)
+    monkeypatch.setitem(BinanceFutures.venue.cadences, StreamType.TRADE, Cadence(reply=60.0))
+    ethereum = trade(1).replace(b"btcusdt", b"ethusdt").replace(b"BTCUSDT", b"ETHUSDT")
+
+    def greets(*greetings: bytes) -> Any:
+        async def script(peer: Peer) -> None:
+            await peer.upgrade()
+
+            def answer(request: dict[str, Any]) -> None:
+                peer.ack(request)
+                peer.send(*greetings)
+
+            await peer.serve(answer=answer)
+
+        return script
+
+    async def body() -> None:
+        handler = Recording()
+        both = greets(trade(1), ethereum)
+        async with Loopback(both, greets(trade(1)), both, both) as venue:
+            client = Client(config(venue, symbols=["BTCUSDT", "ETHUSDT"], rotate_after=0.3), handler)
+            await client.connect()
+            (connection,) = client.connections
+            await until(lambda: connection.reconnects["rotation"])
+            assert len(venue.peers) >= 3
+            assert [bool(peer.close_code) for peer in venue.peers[:2]] == [True, False], "the second was dropped"
+            await client.stop()
+        assert [event.symbol for event in handler.trades] == ["BTCUSDT", "ETHUSDT"]
+        assert handler.lost == ["stopped"]
+
+    run(body())
+
+
+def test_a_stream_that_is_refused_or_dead_is_awaited_on_no_socket() -> None:
+    """As the connection says: only what goes well on the current one and is acknowledged on the next."""
+    made = load("binance")
+    plan = made.plan(ConnectionConfig(["BTCUSDT", "ETHUSDT"], streams=["trade"]).feed())[0]
+    current, successor = made(plan), made(plan)
+    busy, quiet = current.last_receive_ns
+    current.cadences = successor.cadences = {busy: Cadence(reply=5.0), quiet: Cadence(reply=5.0)}
+    expected = {busy, quiet}
+    handover = Handover({}, current.reached, successor, Counter())
+    rotation = Rotation(current, successor, handover, lambda: expected)
+    current.last_receive_ns |= {busy: 1, quiet: 1}
+    rotation.answered(100.0, 2)
+    successor.last_receive_ns[busy] = 3
+    assert not rotation.ready(100.0 + PATIENCE_SECONDS - 1)
+    assert rotation.useless(100.0 + PATIENCE_SECONDS) == f"silent on it: {quiet}"
+    assert rotation.overlaps(100.0 + PATIENCE_SECONDS), "where the current one is cut the others miss nothing"
+    expected.remove(quiet)
+    assert rotation.ready(100.0 + SETTLE_SECONDS)
+    assert rotation.useless(100.0 + PATIENCE_SECONDS) == ""
 
 
 def test_where_the_sockets_do_not_overlap_the_hole_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:

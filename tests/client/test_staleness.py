@@ -71,7 +71,7 @@ class World:
                 self.policy.put_off()
             else:
                 self.sockets += 1
-                self.policy.opened(self.now, self.received, seamless=True)
+                self.policy.opened(self.now, self.received, heard=())
 
     def of(self, what: str) -> list[float]:
         return [at - self.opened for at, kind, _ in self.log if kind == what]
@@ -296,7 +296,7 @@ def test_streams_that_speak_are_not_touched_by_the_renewal_for_another() -> None
     world.run(100, world.speak_all)
     for _ in range(3):
         world.run(25)
-        world.policy.opened(world.now, world.received, seamless=True)
+        world.policy.opened(world.now, world.received, heard=())
     assert len(world.of("stale")) == 1
 
 
@@ -345,12 +345,27 @@ def test_a_stream_that_is_acknowledged_and_sends_no_first_word_is_asked_for_anew
     assert len(world.log) == 2
 
 
-def test_the_first_word_is_due_on_every_socket() -> None:
-    world = World(told=GREETS)
+@pytest.mark.parametrize("heard", [None, (), ("other",)], ids=["another", "next", "next with others"])
+def test_the_first_word_is_due_on_every_socket(heard: tuple[str, ...] | None) -> None:
+    world = World(told=GREETS, other=GREETS)
     world.run(2)
-    world.speak("told")
+    world.speak_all()
     world.run(60)
-    world.policy.opened(world.now, world.received)
-    world.run(7)
+    world.policy.opened(world.now, world.received, heard)
+    at = world.now - world.opened
+    world.run(HOUR, lambda: world.speak("other"))
 
-    assert [what for _, what, _ in world.log] == ["stale", "resubscribe"]
+    assert (world.of("stale"), world.log[0][2]) == ([at + GREETS.reply], "told")
+
+
+def test_what_the_next_socket_has_heard_owes_it_no_first_word() -> None:
+    """Before it took over, and whether or not the one before has brought it later."""
+    world = World(told=GREETS, both=GREETS, dead=STEADY)
+    world.run(2)
+    world.speak_all()
+    world.run(20)
+    world.speak("both")
+    world.policy.opened(world.now, world.received, heard=("told", "both"))
+    world.run(HOUR)
+
+    assert {name for _, _, name in world.log} == {"dead"}

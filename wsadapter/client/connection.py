@@ -343,11 +343,18 @@ class Connection:
             events, self.exchange.reached, next_one.exchange, self.copies, mute, added(self.plan, plan),
             self._lagging,
         )  # fmt: skip
-        next_one.rotation = Rotation(self.exchange, next_one.exchange, handover, dead, trial)
+        next_one.rotation = Rotation(
+            self.exchange, next_one.exchange, handover, lambda: self._expected_of(next_one), dead, trial
+        )
         self._lead_to(dict.fromkeys(events, handover.first))
         self._deliver_to(next_one, dict.fromkeys(events, handover.second))
         next_one.dial(self.dialer)
         self.current.timers.set("next", NEXT_CHECK_SECONDS, lambda: self._check_next(next_one))
+
+    def _expected_of(self, next_one: NextSocket) -> set[str]:
+        """Streams that are acknowledged on both sockets and not stale on the current one."""
+        both = self.current.subscriptions.expected() & next_one.subscriptions.expected()
+        return {name for name in both if not self._watch.is_stale(name)}
 
     def _check_next(self, next_one: NextSocket) -> None:
         """Is it ready, or of no use?"""
@@ -393,8 +400,9 @@ class Connection:
         self.current, self.next = next_one, None
         if not seamless:
             self._hooks.on_connected(next_one.connected_ns)
+        heard = {name for name, at_ns in self.exchange.last_receive_ns.items() if at_ns}
         self.exchange.succeed(before)
-        self._watch.succeed(self.exchange, seamless)
+        self._watch.succeed(self.exchange, heard if seamless else None)
         if next_one.terms != self._terms:
             self._take(next_one.terms, ends, before.last_receive_ns)
         handover.hand_over()

@@ -4,9 +4,10 @@ received, and whether the streams of the two overlap (`wsadapter.client.handover
 A connection exchanges its socket because its time is over, because other subscriptions are wanted, or because some of
 its streams have died. The next one is ready when every stream of both that speaks on the current socket has spoken on
 the next one too, and each series of the next was reached by the current one, but for those of dead streams and of new
-ones: nothing is missed then, and no gap is recorded. One that
-is not ready within `PATIENCE_SECONDS` is of no use, nor one for dead streams when they speak on the current socket
-again: that stays, and another attempt follows.
+ones: nothing is missed then, and no gap is recorded. A stream that answers each subscription (`Cadence.reply`) must
+have done so, however quiet it is: one that has not is forgotten there. One that is not ready within `PATIENCE_SECONDS`
+is of no use, nor one for dead streams when they speak on the current socket again: that stays, and another attempt
+follows.
 """
 
 from collections.abc import Callable, Collection
@@ -42,21 +43,24 @@ def due_in(rotate_after: float, max_life: float, dice: Callable[[], float]) -> f
 
 
 class Rotation:
-    """From one exchange instance to the next of the connection. ``dead``: the streams that are silent on the current
-    socket, for which all this is done, none when it is planned; ``trial``: they may be merely quiet, one of them must
-    speak on the next one first. All times are monotonic seconds."""
+    """From one exchange instance to the next of the connection. ``expected``: streams that go well on the current
+    socket and are acknowledged on the next. ``dead``: those that are silent on the current socket, for which all this
+    is done, none when it is planned; ``trial``: they may be merely quiet, one of them must speak on the next one first.
+    All times are monotonic seconds."""
 
     def __init__(
         self,
         current: Exchange,
         successor: Exchange,
         handover: Handover,
+        expected: Callable[[], Collection[str]],
         dead: Collection[str] = (),
         trial: bool = False,
     ) -> None:
         self.handover = handover
         self.reason: Reason = "stale" if dead else "rotation"
         self._current, self._successor, self._trial = current, successor, trial
+        self._expected = expected
         self._dead = {name: current.last_receive_ns[name] for name in dead}
         """With the time of their last word on the current socket."""
         self._answered_at: float | None = None
@@ -72,7 +76,7 @@ class Rotation:
 
     def ready(self, now: float) -> bool:
         """Whether the current socket can go without a hole, and is to go."""
-        if not self._settled(now):
+        if not self._settled(now) or self._owing():
             return False
         dead = self._still_dead()
         spoke = any(self._successor.last_receive_ns[name] for name in dead)
@@ -89,7 +93,7 @@ class Rotation:
         if self.handover.overflowed:
             return "the old socket lags too far behind"
         if self._answered_at is not None and now - self._answered_at >= PATIENCE_SECONDS:
-            silent = self._silent() or (self._still_dead() if self._trial else [])
+            silent = self._silent() or self._owing() or (self._still_dead() if self._trial else [])
             return f"silent on it: {' '.join(silent[:5])}" if silent else ""
         return ""
 
@@ -109,6 +113,13 @@ class Rotation:
         received = self._successor.last_receive_ns
         spoken = (name for name, at in self._current.last_receive_ns.items() if at > self._answered_ns)
         return [name for name in spoken if received.get(name) == 0]
+
+    def _owing(self) -> list[str]:
+        """Streams that answer each subscription and have not done so on the next socket."""
+        received = self._successor.last_receive_ns
+        owing = [name for name, cadence in self._successor.cadences.items() if cadence.reply and not received[name]]
+        expected = self._expected() if owing else ()
+        return [name for name in owing if name in expected]
 
     def _still_dead(self) -> list[str]:
         return [name for name, at in self._dead.items() if self._current.last_receive_ns[name] == at]

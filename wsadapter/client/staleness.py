@@ -142,14 +142,16 @@ class Staleness:
         stream = self._streams.get(name)
         return stream is not None and stream.step is not _Step.SPEAKING and stream.seen == received_ns
 
-    def opened(self, now: float, received: Mapping[str, int], seamless: bool = False) -> None:
-        """A new socket: silence begins anew, what was tried for a stale stream is not forgotten. ``seamless``: it goes
-        on where the last one ended, and only for what is stale it is anything new."""
+    def opened(self, now: float, received: Mapping[str, int], heard: Collection[str] | None = None) -> None:
+        """A new socket: silence begins anew, what was tried for a stale stream is not forgotten. ``heard``: it goes on
+        where the last one ended and has brought these by itself; only for what is stale it is anything new, and for
+        what owes it a first word."""
         self._checked_at = now
         for name, stream in self._streams.items():
-            if seamless and stream.step is _Step.SPEAKING:
+            is_heard = heard is not None and name in heard
+            if heard is not None and stream.step is _Step.SPEAKING and (is_heard or not stream.cadence.reply):
                 continue  # the next check sees what it sent
-            stream.replied = seamless and stream.seen != received[name]
+            stream.replied = is_heard
             if stream.seen != received[name]:
                 self._helped(stream, _Step.RENEWING, 0.0)
                 stream.alive(received[name])

@@ -88,6 +88,17 @@ def test_a_gap_of_the_connection_and_a_restart(recorder: Recorder) -> None:
         assert numbers(of_kind) == [1, "disconnect", 3, "restart", 9]
 
 
+def test_a_gap_behind_the_last_event_is_given_at_the_end(recorder: Recorder) -> None:
+    """The venue is down: what was recorded up to now ends with that."""
+    recorder.write(trade(1), trade(2), quote(2), gap(NS + 9, "", "", GapCause.DISCONNECT))
+    assert numbers(everything(recorder, streams="trade")) == [1, 2, "disconnect"]
+    assert sorted(map(str, numbers(everything(recorder)))) == ["1", "2", "2", "disconnect"]
+    with Reader(**recorder.arguments(start="earliest", follow=False)) as reader:
+        *_, last = reader.batches()
+    with Reader(**recorder.arguments(start=last.position, follow=False)) as reader:
+        assert list(reader) == [], "once"
+
+
 def test_it_goes_on_exactly_where_it_was(recorder: Recorder) -> None:
     recorder.write(*(trade(number, symbol) for number in range(1, 200) for symbol in ("BTCUSDT", "ETHUSDT", "X")))
     recorder.write(gap(NS + 300), *(trade(number, gap_ns=NS + 300) for number in range(300, 310)), quote(5))

@@ -223,6 +223,20 @@ def test_states_of_a_gap_that_has_ended() -> None:
     assert [getattr(event, "version", 0) for event in advanced(order, 0)] == [2]
 
 
+def test_where_reading_ends_the_gaps_behind_the_last_event_are_given() -> None:
+    """Though nobody has said that the partition has nothing more: those up to the end of what is read, and once."""
+    order = Ordering(Scope(), ["trade"], 0)
+    (trades,) = ready(order, ("trade", 0))
+    for number, at_ms in ((2, 20), (6, 60), (7, 70), (9, 90)):
+        order.gap(Message(gap(NS + number, "", "", GapCause.DISCONNECT), number, 0, number, at_ms))
+    put(trades, Message(trade(1), 1, 0, 0, 10), Message(trade(5, gap_ns=NS + 2), 5, 0, 1, 50))
+    trades.at_ms = 50
+    assert [identity(event) for event in advanced(order, 0)] == [1, 2, 5]
+    assert [identity(event) for event in order.rest({0: 9})] == [6, 7]
+    assert order.rest({0: 9}) == order.rest({}) == []
+    assert order.first_gaps() == ({0: 9}, ()), "the last one came later"
+
+
 def test_gaps_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ordering, "PENDING_MOST", 10)
     order = Ordering(Scope(), ["trade"], 0)

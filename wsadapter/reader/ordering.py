@@ -10,7 +10,7 @@
   gap that was read goes before the first event of its streams and symbols that has a later one.
 * A gap stands behind the events before it, as far as Kafka's times tell them: one about all streams or symbols of a
   connection waits until each of its partitions has been read to the end or beyond its time, and so does any gap that no
-  event follows. At the head of the log that is at once.
+  event follows. At the head of the log that is at once; where reading ends, what waits is given (`Ordering.rest`).
 
 What it does not know: gaps that were noticed before ``floor_ns``, from when on topic `gap` was read, are not waited
 for. An event that names such a one is behind it in the log that nobody asked for.
@@ -21,7 +21,7 @@ a partition.
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -184,6 +184,14 @@ class Ordering:
         while self._pending and (self._pending[0].is_given or self._pending[0].at_ms < horizon):
             out += self._release(self._pending[0])
             self._trim()
+        return out
+
+    def rest(self, ends: Mapping[int, int]) -> list[Event]:
+        """Nothing more is read: the gaps that are left, of each partition of topic `gap` up to its end."""
+        out: list[Event] = []
+        for pending in [pending for pending in self._pending if pending.at[1] < ends.get(pending.at[0], 0)]:
+            out += self._release(pending)
+        self._trim()
         return out
 
     def first_gaps(self) -> tuple[dict[int, int], tuple[tuple[int, int], ...]]:

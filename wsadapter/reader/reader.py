@@ -355,6 +355,7 @@ class Reader:
             out += self._skip_lost()
         self._hold()
         if self._ends is not None and self._is_at_end():
+            out += self._ordering.rest({number: end for (stream, number), end in self._ends.items() if stream == GAP})
             self._is_done = True
         elif now >= self._counts_at:
             self._counts_at = now + COUNTS_SECONDS

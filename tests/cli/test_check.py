@@ -88,6 +88,25 @@ def test_each_of_several_brokers_wants_its_port(tmp_path: Path) -> None:
     assert f"127.0.0.1:{ports[2]} is not free" in taken.stdout
 
 
+def test_each_address_of_a_name_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of that name listens on all of them that the machine has."""
+
+    def stands_for(*hosts: str) -> None:
+        found = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
+        monkeypatch.setattr(socket, "getaddrinfo", lambda _, port, **__: [(*found, (host, port)) for host in hosts])
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.3", 0))
+        taken.listen()
+        name = f"localhost:{taken.getsockname()[1]}"
+        stands_for("127.0.0.2", "127.0.0.4", "192.0.2.1")
+        assert check._free(name) == f"{name} is free"
+        for hosts in (("127.0.0.2", "127.0.0.3"), ("192.0.2.1",)):
+            stands_for(*hosts)
+            with pytest.raises(ServiceUnavailable, match="is not free"):
+                check._free(name)
+
+
 def test_rings_that_do_not_fit(tmp_path: Path) -> None:
     path = config(tmp_path, free_port(), free_port(), free_port(), "[ring]\ncapacity_bytes = 4294967296\n")
     text = Path(path).read_text().replace('["BTCUSDT"]', '["BTCUSDT"]\nstreams = ["trade", "depth", "kline"]')

@@ -2,9 +2,11 @@
 
 import asyncio
 import email.utils
+import socket
 import ssl
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -165,6 +167,32 @@ def test_one_deadline_over_everything(scheme: str) -> None:
 
     assert error.reason == ("handshake" if scheme == "ws" else "connect")
     assert error.detail == "timed out"
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_dead_address_is_not_waited_for_while_there_is_another(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose host is down or behind a wall: it answers nothing."""
+
+    async def body(resources: ExitStack) -> None:
+        async with Loopback(behave) as venue:
+            dead = resources.enter_context(socket.create_server(("127.0.0.2", venue.port), backlog=0))
+            for _ in range(3):  # more than its backlog takes
+                waiting = resources.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(dead.getsockname())
+
+            async def resolved(*_: Any, **__: Any) -> list[Any]:
+                found = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
+                return [(*found, (host, venue.port)) for host in ("127.0.0.2", "127.0.0.1")]
+
+            monkeypatch.setattr("aiofastnet.api_create_connection._ensure_resolved", resolved)
+            transport = await dial(venue.url, within(), WSListener(), None)
+            assert transport.underlying_transport.get_extra_info("peername")[0] == "127.0.0.1"
+            transport.disconnect()
+            await transport.wait_disconnected()
+
+    with ExitStack() as resources:
+        run(body(resources), loop)
 
 
 def test_the_venues_headers_are_in_the_handshake() -> None:

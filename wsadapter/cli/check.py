@@ -3,12 +3,13 @@
 Each check is one line of output, ``ok`` or ``FAIL`` and why. Exit 69 when any of them failed.
 """
 
+import errno
 import json
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -144,15 +145,29 @@ def _port_free_for_clickhouse(config: Config) -> str:
 
 
 def _free(address: str) -> str:
+    """Everywhere where a server of that name listens: ``localhost`` may be two addresses. One that this machine does
+    not have (IPv6 is off) counts only where it is the only one."""
     host, port = config_types.address(address)
     try:
-        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        outcomes = [_bound(*found) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        if None not in outcomes:
+            raise next(filter(None, outcomes))
+    except OSError as error:
+        raise ServiceUnavailable(f"{address} is not free: {error.strerror}") from None
+    return f"{address} is free"
+
+
+def _bound(family: int, kind: int, protocol: int, _: str, target: Any) -> OSError | None:
+    """Raises what a server would; returned is that there is no such address here."""
+    try:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
             probe.bind(target)
     except OSError as error:
-        raise ServiceUnavailable(f"{address} is not free: {error.strerror}") from None
-    return f"{address} is free"
+        if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            raise
+        return error
+    return None
 
 
 def _state_dir(config: Config) -> str:

@@ -34,6 +34,9 @@ from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.text import printable
 
 TLS_SHUTDOWN_SECONDS: Final = 1.0
+NEXT_ADDRESS_SECONDS: Final = 0.25
+"""A host's address that has not answered by then is not waited for alone: the next one is tried beside it, as RFC 8305
+recommends."""
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +95,7 @@ async def dial(
                 max_redirects=0,
                 extra_headers=headers,
                 read_buffer_init_size=config.read_buffer_size,
+                happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
                 **(secure if url.startswith("wss:") else {}),
             )
     except (OSError, WSError, ValueError) as error:  # TimeoutError is an OSError; a host that is no name a ValueError

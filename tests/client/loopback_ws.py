@@ -80,7 +80,9 @@ class Peer:
         return head
 
     async def upgrade(self, *headers: str) -> None:
-        head = await self.request_head()
+        self.accept(await self.request_head(), *headers)
+
+    def accept(self, head: str, *headers: str) -> None:
         key = next(line[19:] for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key: "))
         digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         accept = f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}"

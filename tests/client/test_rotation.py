@@ -13,6 +13,7 @@ from client.recording import Recording, config
 
 from wsadapter.client.client import Client, ConnectionConfig
 from wsadapter.client.handover import Handover
+from wsadapter.client.live_socket import NextSocket
 from wsadapter.client.rotation import PATIENCE_SECONDS, SETTLE_SECONDS, Rotation, due_in
 from wsadapter.embedded.exchange.connection import VenueLimits
 from wsadapter.embedded.exchange.listeners import Listeners
@@ -415,6 +416,56 @@ def test_a_stop_in_the_middle_of_a_rotation_ends_both_sockets(monkeypatch: pytes
             await until(lambda: not venue.connections)
         assert handler.lost == ["stopped"]
         assert_once_and_whole(handler.seen)
+
+    run(body())
+
+
+def test_a_next_socket_that_is_given_up_while_its_answer_is_on_the_way_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does it live on beside the others, nor is what it is told an answer for the connection."""
+    quick(monkeypatch)
+    end = NextSocket.end
+    asked: list[tuple[Peer, str]] = []
+    over, go = asyncio.Event(), asyncio.Event()
+
+    def ending(self: NextSocket) -> None:
+        """The answer leaves the venue just before."""
+        peer, head = asked[0]
+        peer.accept(head)
+        end(self)
+
+    monkeypatch.setattr(NextSocket, "end", ending)
+
+    async def dying(peer: Peer) -> None:
+        await peer.upgrade()
+        serving = asyncio.ensure_future(peer.serve())
+        await until(lambda: asked)
+        peer.reset()
+        await serving
+
+    async def late(peer: Peer) -> None:
+        asked.append((peer, await peer.request_head()))
+        await peer.serve()
+        over.set()
+
+    async def slow(peer: Peer) -> None:
+        await go.wait()
+        await peer.upgrade()
+        await peer.serve()
+
+    async def body() -> None:
+        handler = Recording()
+        gaps: list[Gap] = []
+        setattr(handler, "on_gap", gaps.append)  # noqa: B010
+        async with Loopback(dying, late, slow) as venue:
+            client = Client(config(venue, rotate_after=0.2), handler)
+            await client.connect()
+            (connection,) = client.connections
+            await until(lambda: len(venue.peers) >= 3 and over.is_set())
+            assert not connection.subscribed.is_set()
+            assert [(gap.cause, gap.ended_ns is None) for gap in gaps[2:]] == [("disconnect", True)]
+            go.set()
+            await until(lambda: handler.subscribed == 2)
+            await client.stop()
 
     run(body())
 

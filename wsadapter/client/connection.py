@@ -491,7 +491,7 @@ class Connection:
             return
         if self.next is not None and socket is self.next:
             self.next.rotation.answered(time.monotonic(), clock.now_ns())
-        elif not self.subscribed.is_set():
+        elif socket is self.current and not self.subscribed.is_set():
             self._all_subscribed()
 
     def _all_subscribed(self) -> None:

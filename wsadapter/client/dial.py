@@ -145,17 +145,22 @@ class Dialer:
         return session.lost or Lost("reset", "the TCP connection ended without a CLOSE")
 
     async def _dial(self, session: Session) -> WSTransport | None:
-        """None when told to stop meanwhile."""
+        """None when told to stop meanwhile. Unless it returns a socket there is none."""
         dialing = asyncio.ensure_future(self._dial_when_granted(session))
         stopping = asyncio.ensure_future(self._stop.wait())
+        transport = None
         try:
             await asyncio.wait((dialing, stopping), return_when=asyncio.FIRST_COMPLETED)
-            return dialing.result() if dialing.done() else None
+            if dialing.done():
+                transport = dialing.result()
+            return transport
         finally:
             stopping.cancel()
             if not dialing.done():
                 dialing.cancel()
                 await asyncio.wait((dialing,))
+            if transport is None:
+                session.abort()  # the venue's answer may have come just before the dial ended
 
     async def _dial_when_granted(self, session: Session) -> WSTransport:
         waits = False

@@ -1,13 +1,14 @@
 """A connection is told other subscriptions and settings while it runs: what stays has no hole and comes once."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import pytest
-from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
+from client.loopback_ws import TEXT, Loopback, Peer, behave, frame, run, trade, until
 from client.recording import Recording, config
 from client.test_rotation import ALL, Everything, assert_once_and_whole, quick
 from msgspec import structs
@@ -339,5 +340,37 @@ def test_what_cannot_be_subscribed_leaves_the_old_socket_alone_and_is_tried_agai
         assert handler.numbers == list(range(1, len(handler.numbers) + 1))
         assert handler.lost == ["stopped"]
         assert connection.reconnects.total() == 0
+
+    run(body())
+
+
+@pytest.mark.parametrize("what", ["the other socket dies", "another reload"])
+def test_what_the_venue_asks_of_the_next_socket_is_obeyed_by_every_dial(what: str) -> None:
+    asked: list[float] = []
+
+    async def banned(peer: Peer) -> None:
+        await peer.request_head()
+        peer.respond("418 I'm a teapot", "Retry-After: 2", "Content-Length: 0")
+        asked.append(time.monotonic())
+
+    async def again(peer: Peer) -> None:
+        asked.append(time.monotonic())
+        await peer.upgrade()
+        await peer.serve()
+
+    async def body() -> None:
+        async with Loopback(behave, banned, again) as venue:
+            client = Client(config(venue), Recording())
+            await client.connect()
+            (connection,) = client.connections
+            told(client, config(venue, symbols=["BTCUSDT", "ETHUSDT"]))
+            await until(lambda: asked and connection.next is None)
+            if what == "another reload":
+                told(client, config(venue, symbols=["BTCUSDT", "SOLUSDT"]))
+            else:
+                venue.peers[0].reset()
+            await until(lambda: len(asked) == 2)
+            await client.stop()
+        assert asked[1] - asked[0] >= 1.9
 
     run(body())

@@ -1,5 +1,6 @@
 """Open a WebSocket: one deadline over DNS, TCP, TLS and upgrade, and one word for why it failed. The `Dialer` of a
-connection makes its sockets: each dial granted by the venue's limit, each life told by how it ended.
+connection makes its sockets: each dial granted by the venue's limit and none before the time that the venue asked for,
+each life told by how it ended.
 
 TLS certificates are always verified, TLS 1.2 is the least, redirects and extensions that nobody asked for are refused.
 The picows handshake alone has no limit over TLS (a ``wss://`` URL of a plain port took 60 s), hence the deadline here.
@@ -126,6 +127,8 @@ class Dialer:
         self.requests: ConnectLimiter | None = None
         self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
         self._url, self._headers = plan.url, plan.headers
+        self._not_before = float("-inf")
+        """Until when (monotonic) the venue wants us to stay away, whichever socket it told."""
 
     async def live(self, session: Session) -> Lost:
         """A socket for ``session``, from its dial to its end."""
@@ -133,7 +136,9 @@ class Dialer:
         try:
             transport = await self._dial(session)
         except DialFailed as error:
-            return Lost(error.reason, error.detail, error.retry_after)
+            lost = Lost(error.reason, error.detail, error.retry_after)
+            self._not_before = max(self._not_before, time.monotonic() + lost.asked_to_wait)
+            return lost
         if transport is None:
             return Lost("stopped")
         if self._stop.is_set():
@@ -163,6 +168,10 @@ class Dialer:
                 session.abort()  # the venue's answer may have come just before the dial ended
 
     async def _dial_when_granted(self, session: Session) -> WSTransport:
+        if (wait := self._not_before - time.monotonic()) > BUSY_SECONDS:
+            logger.warning("%s: connecting waits %.1f s, as the venue asks", self._name, wait)
+        while (wait := self._not_before - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
         waits = False
         while wait := self._attempts.acquire():
             if wait > BUSY_SECONDS and not waits:

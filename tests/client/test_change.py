@@ -326,13 +326,18 @@ def test_what_cannot_be_subscribed_leaves_the_old_socket_alone_and_is_tried_agai
         handler = Recording()
         async with Loopback(counting, dying, dying, counting) as venue:
             client = Client(config(venue), handler)
-            await client.connect()
             (connection,) = client.connections
+            connection._dice = lambda: 0.0
+            await client.connect()
+            timers = connection.current.timers
+            due = timers._handles["rotate"].when()
+            await until(lambda: len(handler.trades) > 20)  # it is 0.4 s old then
             told(client, config(venue, symbols=["BTCUSDT", "ETHUSDT"]))
             await until(lambda: len(venue.peers) == 4)
             assert connection.plan.symbols == ("BTCUSDT",)
             told(client, config(venue))  # taken back: the next socket goes, nothing is exchanged
             assert connection.next is None
+            assert timers._handles["rotate"].when() == pytest.approx(due, abs=0.1), "the venue counts from its begin"
             count = len(handler.trades)
             await until(lambda: len(handler.trades) > count + 5)
             await client.stop()

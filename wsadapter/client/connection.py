@@ -440,10 +440,11 @@ class Connection:
             self._rotate("other subscriptions are wanted")
 
     def _begin(self) -> None:
-        """A socket is the connection's from now on."""
+        """A socket is the connection's from now on, or stays so; its life is counted from when it came up."""
         self.current.timers.set("streams", CHECK_SECONDS, self._check_streams)
         if (seconds := due_in(self._config.rotate_after, self.exchange.max_life, self._dice)) is not None:
-            self.current.timers.set("rotate", seconds, self._rotate_in_time)
+            age = time.monotonic() - self.current.opened
+            self.current.timers.set("rotate", seconds - age, self._rotate_in_time)
 
     # Called by a socket.
 

@@ -39,7 +39,8 @@ class LiveSocket:
         self.subscriptions = SubscriptionStates(exchange.last_receive_ns)
         self.connected_ns = 0
         """Since when it is up, 0 = it is not."""
-        self.began = time.monotonic()
+        self.began = self.opened = time.monotonic()
+        """Monotonic: its dial, and when it came up."""
         self.timers = Timers()
         """Of the connection, for this socket; they end with it."""
         self.is_announced = False
@@ -81,7 +82,7 @@ class LiveSocket:
         self.ended.cancel()
 
     def _open(self) -> None:
-        self.connected_ns = clock.now_ns()
+        self.connected_ns, self.opened = clock.now_ns(), time.monotonic()
         self._on_open(self)
 
 

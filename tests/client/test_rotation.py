@@ -169,6 +169,43 @@ def test_a_venue_that_announces_its_cut_is_left_before(monkeypatch: pytest.Monke
     run(body())
 
 
+@pytest.mark.parametrize("each", [False, True])
+def test_a_next_socket_that_is_told_of_its_cut_is_left_as_soon_as_it_has_taken_over(
+    each: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A venue that shuts down tells both sockets of a rotation. ``each``: it tells every new one, which ends there."""
+    quick(monkeypatch, SETTLE_SECONDS=0.1)
+    announced = frame(TEXT, b'{"e":"serverShutdown","E":1770123456789}')
+    sent = {1: [trade(1), announced], 2: [trade(1), announced, trade(2)], 3: [trade(2), *[announced] * each, trade(3)]}
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            peer.ack(request)
+            peer.send(*sent[len(peers)])
+
+        peers.append(peer)
+        await peer.serve(answer=answer)
+
+    peers: list[Peer] = []
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(script) as venue:
+            client = Client(config(venue), handler)
+            await client.connect()
+            await until(lambda: len(handler.trades) == 3)
+            assert client.connections[0].next is None
+            await client.stop()
+            assert [peer.close_code for peer in venue.peers] == [1000, 1000, 1000]
+        assert handler.numbers == [1, 2, 3]
+        assert handler.lost == ["stopped"]
+        assert client.connections[0].reconnects == {"rotation": 2}
+
+    run(body())
+
+
 def test_a_cut_that_was_announced_is_a_gap_of_that_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The venue is gone before another connection stands; the cut after it was not announced."""
     quick(monkeypatch, SETTLE_SECONDS=0.1)

@@ -275,18 +275,15 @@ class Connection:
         logger.info("%s: has its new subscriptions and settings", self.plan.connection)
 
     def _deliver_to(self, socket: LiveSocket, events: Events) -> None:
-        """From now on these handle the events of the socket. Of the next one only answers count beside them."""
-
-        def if_current(handle: Callable[[Any], object]) -> Callable[[Any], object]:
-            return lambda item: handle(item) if socket is self.current else None
-
+        """From now on these handle the events of the socket. Of the next one only answers and notices count beside
+        them."""
         socket.session.redirect(
             {
                 **events,
                 Acked: lambda item: self._on_answer(socket, item.names, SubscriptionState.ACKED),
                 Refused: lambda item: self._on_refused(socket, item),
-                Bad: if_current(self._on_bad),
-                ClosesSoon: if_current(self._on_notice),
+                Bad: lambda item: self._on_bad(item) if socket is self.current else None,
+                ClosesSoon: lambda item: self._on_notice(socket, item),
             }
         )
 
@@ -320,9 +317,13 @@ class Connection:
 
     # Rotation.
 
-    def _on_notice(self, item: ClosesSoon) -> None:
-        self.current.is_announced |= item.announced
-        self._rotate(item.detail)
+    def _on_notice(self, socket: LiveSocket, item: ClosesSoon) -> None:
+        """The next one takes over first: the current one may be told the same."""
+        socket.is_announced |= item.announced
+        if socket is self.current:
+            self._rotate(item.detail)
+        else:
+            socket.leave_for = item.detail or "notice"
 
     def _rotate(self, why: str, dead: Collection[str] = (), trial: bool = False) -> None:
         """Begin to make the next socket, as planned or for ``dead`` streams; this one delivers on."""
@@ -396,6 +397,8 @@ class Connection:
     def _hand_over(self, next_one: NextSocket) -> None:
         """The current socket has ended: what it did not bring is delivered, then what comes."""
         before, seamless, handover = self.exchange, self.connected_ns != 0, next_one.rotation.handover
+        # a venue that tells every new socket so is not left for ever
+        told = "" if self.current.leave_for else next_one.leave_for
         ends = before.leave(next_one.exchange, clock.now_ns())
         self.current, self.next = next_one, None
         if not seamless:
@@ -415,7 +418,7 @@ class Connection:
         self._begin()
         if self._stop.is_set():
             next_one.session.close()
-        again, self._again = self._again, ""
+        again, self._again = self._again or told, ""
         if again:
             self._rotate(again)
         self._rotate_if_wanted()

@@ -45,6 +45,8 @@ class LiveSocket:
         """Of the connection, for this socket; they end with it."""
         self.is_announced = False
         """The venue has said that it will close it."""
+        self.leave_for = ""
+        """Why another one is to follow it, where the venue said so before it took over."""
         self.answered = False
         """Every subscription had its answer."""
         self._on_open = on_open

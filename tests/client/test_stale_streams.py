@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from wsadapter.embedded.market.streams import Push
 from wsadapter.events import BookTicker, Event, Gap, MarkPrice, StreamType, Trade
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.binance.usdm import BinanceFutures
-from wsadapter.exchanges.venue import Cadence, ConnectionPlan, Subscription
+from wsadapter.exchanges.venue import Cadence, ConnectionPlan, Refused, Subscription
 
 TRADES = "btcusdt@aggTrade"
 PATIENT = 2.0
@@ -360,6 +361,22 @@ def test_a_stream_is_ended_and_asked_for_anew_on_the_same_socket(cadences: dict[
     run(body())
 
 
+def refusing(peer: Peer, times: int, *then: bytes) -> Callable[[dict[str, Any]], None]:
+    """Answers to requests: trades of BTCUSDT are refused so often, all else is taken; ``then``: sent after that."""
+    refused = [0]
+
+    def answer(request: dict[str, Any]) -> None:
+        is_meant = request["method"] == "SUBSCRIBE" and TRADES in request["params"]
+        if is_meant and (len(request["params"]) > 1 or refused[0] < times):
+            refused[0] += len(request["params"]) == 1
+            peer.send(frame(TEXT, b'{"error":{"code":2,"msg":"suspended"},"id":%d}' % request["id"]))
+        else:
+            peer.ack(request)
+            peer.send(*then * is_meant)
+
+    return answer
+
+
 def test_a_stream_that_was_accepted_and_is_refused_later_is_asked_for_again(
     cadences: dict[StreamType, Cadence],
 ) -> None:
@@ -378,12 +395,7 @@ def test_a_stream_that_was_accepted_and_is_refused_later_is_asked_for_again(
 
     async def recovered(peer: Peer) -> None:
         await peer.upgrade()
-
-        def answer(request: dict[str, Any]) -> None:
-            peer.ack(request)
-            peer.send(trade(1))
-
-        await peer.serve(answer=answer)
+        await peer.serve(answer=refusing(peer, 0, trade(1)))
 
     async def body() -> None:
         handler = Everything()
@@ -397,6 +409,103 @@ def test_a_stream_that_was_accepted_and_is_refused_later_is_asked_for_again(
             await client.stop()
         assert handler.errors == [("refused", f"{TRADES} 2 later")]
         assert [type(event) for event in handler.seen] == [Gap, Gap, Trade]
+
+    run(body())
+
+
+async def dies_with_a_trade(peer: Peer) -> None:
+    await peer.upgrade()
+    serving = asyncio.ensure_future(peer.serve())
+    await until(lambda: peer.requests)
+    peer.send(trade(1))
+    await peer.writer.drain()
+    peer.reset()
+    await serving
+
+
+@pytest.mark.parametrize("cadence", [Cadence(60.0, 600.0, 20.0), None], ids=["trades", "as liquidations"])
+def test_a_stream_that_ran_and_is_refused_by_the_next_socket_has_a_gap_and_is_asked_for_again(
+    cadence: Cadence | None, cadences: dict[StreamType, Cadence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsadapter.client.staleness.RETRY_SECONDS", 0.1)
+    if cadence is not None:
+        cadences[StreamType.TRADE] = cadence
+
+    async def choosy(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(answer=refusing(peer, 3, trade(2)))
+
+    async def body() -> None:
+        handler = Everything()
+        async with Loopback(dies_with_a_trade, choosy) as venue:
+            client = Client(config(venue, symbols=["BTCUSDT", "ETHUSDT"]), handler)
+            client.connections[0].exchange.message_interval = 0.01
+            running = asyncio.ensure_future(client.start())
+            await until(lambda: len(handler.trades) == 2)
+            assert state(client.connections[0]) is SubscriptionState.LIVE
+            await client.stop()
+            await running
+        assert handler.errors == [("refused", f"{TRADES} 2 suspended")] * 3
+        first, lost, begun, over, ended, second = handler.seen
+        assert isinstance(lost, Gap)
+        assert isinstance(begun, Gap)
+        assert isinstance(over, Gap)
+        assert isinstance(ended, Gap)
+        assert (lost.cause, over.cause, over.stream) == ("disconnect", "disconnect", "")
+        assert (begun.cause, begun.stream, begun.symbol, begun.ended_ns) == ("stale", "trade", "BTCUSDT", None)
+        assert begun.started_ns == ended.started_ns == first.receive_time_ns
+        assert ended.ended_ns == second.receive_time_ns == second.last_gap_ns
+        assert handler.lost == ["reset", "stopped"]
+
+    run(body())
+
+
+def test_a_stream_that_the_next_socket_of_a_rotation_refuses_has_a_gap_until_the_stop() -> None:
+    async def speaking(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(answer=refusing(peer, 0, trade(1)))
+
+    async def choosy(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(answer=refusing(peer, 9))
+
+    async def body() -> None:
+        handler = Everything()
+        async with Loopback(speaking, choosy) as venue:
+            client = Client(config(venue), handler)
+            (connection,) = client.connections
+            await client.connect()
+            await until(lambda: handler.trades)
+            connection.renew("a test")
+            await until(lambda: connection.reconnects["rotation"])
+            assert [gap.ended_ns for gap in handler.gaps] == [None]
+            await client.stop()
+        assert [(gap.cause, gap.symbol, gap.version) for gap in handler.gaps] == [
+            ("stale", "BTCUSDT", 1), ("stale", "BTCUSDT", 2),
+        ]  # fmt: skip
+        assert handler.lost == ["stopped"]
+
+    run(body())
+
+
+def test_a_stream_that_would_cost_the_connection_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsadapter.client.staleness.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("wsadapter.exchanges.protocol.Refused", partial(Refused, again=False))
+
+    async def choosy(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(answer=refusing(peer, 9))
+
+    async def body() -> None:
+        handler = Everything()
+        async with Loopback(dies_with_a_trade, choosy) as venue:
+            client = Client(config(venue, ping_interval=0.05), handler)
+            running = asyncio.ensure_future(client.start())
+            await until(lambda: len(venue.peers) == 2 and len(venue.peers[1].pings) > 20)
+            assert len(venue.peers[1].requests) == 1
+            await client.stop()
+            await running
+        assert [gap.cause for gap in handler.gaps] == ["disconnect", "stale", "disconnect", "stale"]
 
     run(body())
 

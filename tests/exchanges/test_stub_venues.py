@@ -430,7 +430,7 @@ def test_a_name_that_ends_the_connection_is_refused_and_the_others_live() -> Non
     acked = [name for item in items if isinstance(item, Acked) for name in item.names]
     assert sorted(acked) == [f"trades.{symbol}" for symbol in symbols if symbol != "F"]
     refused = [item for item in items if isinstance(item, Refused)]
-    assert refused == [Refused(("trades.F",), "", "the connection ends when it is asked for")]
+    assert refused == [Refused(("trades.F",), "", "the connection ends when it is asked for", again=False)]
     following = listed(*symbols)
     following.follow(made)
     assert "trades.F" not in b"".join(following.open()).decode(), "nor does the next one ask for it"

@@ -411,6 +411,7 @@ class Connection:
         handover.hand_over()
         self._lagging = handover
         next_one.timers.set("copies", AFTER_SECONDS, self._forget_copies)
+        self._miss_refused()
         if not seamless:
             self._all_subscribed()
         self._hooks.on_read_end()
@@ -464,14 +465,16 @@ class Connection:
 
     def _check_streams(self) -> None:
         """Does every stream speak that ought to?"""
-        socket = self.current
+        socket, states = self.current, self.current.subscriptions
         try:
-            verdict = self._watch.check(socket.session.last_read, socket.connected_ns, socket.subscriptions.expected())
+            verdict = self._watch.check(
+                socket.session.last_read, socket.connected_ns, states.expected(), states.refused() - states.given_up
+            )
         except BaseException as error:
             self._fail(error)
             return
         if socket.session.lost is None:
-            socket.subscriptions.unanswered.update(verdict.resubscribe)
+            states.unanswered.update(verdict.resubscribe)
             socket.request(socket.exchange.resubscribe(tuple(verdict.resubscribe)))
             if verdict.renew:
                 self._rotate(f"silent: {some(verdict.renew)}", verdict.renew, verdict.trial)
@@ -488,6 +491,8 @@ class Connection:
             detail = f"{' '.join(item.names)} {item.code} {item.message}".strip()
             logger.warning("%s: subscription refused: %s", self.plan.connection, detail)
             self._hooks.on_error("refused", detail)
+        if not item.again:
+            socket.subscriptions.given_up.update(item.names)
         self._on_answer(socket, item.names, SubscriptionState.REFUSED)
 
     def _on_answer(self, socket: LiveSocket, names: tuple[str, ...], state: SubscriptionState) -> None:
@@ -495,8 +500,17 @@ class Connection:
             return
         if self.next is not None and socket is self.next:
             self.next.rotation.answered(time.monotonic(), clock.now_ns())
-        elif socket is self.current and not self.subscribed.is_set():
-            self._all_subscribed()
+        elif socket is self.current:
+            self._miss_refused()
+            if not self.subscribed.is_set():
+                self._all_subscribed()
+
+    def _miss_refused(self) -> None:
+        """What is refused now and was received before, on whichever socket, is missing from its last event on."""
+        now_ns = clock.now_ns()
+        for name in self.current.subscriptions.refused():
+            if self.exchange.last_receive_ns[name] and (gap := self.exchange.silent(name, now_ns, now_ns)) is not None:
+                self._deliver(gap)
 
     def _all_subscribed(self) -> None:
         now_ns = clock.now_ns()

@@ -7,6 +7,8 @@ rarely after renewals that did not make a stream speak; after another such time 
 is where the renewal has to wait or fails. From then on it is subscribed anew now and then, which costs the other
 streams nothing. It is stale until it speaks.
 
+A stream that spoke on any socket and is refused by a new one is stale at once, and asked for anew now and then.
+
 A stream that begins with a snapshot, or answers each subscription in another way, is stale sooner where it does not
 (`Cadence.reply`), on every socket.
 
@@ -169,10 +171,11 @@ class Staleness:
                 stream.step, stream.due = _Step.RESUBSCRIBED, 0.0
 
     def check(
-        self, now: float, last_read: float, received: Mapping[str, int], expected: Collection[str]
-    ) -> StaleStreams:
+        self, now: float, last_read: float, received: Mapping[str, int], expected: Collection[str],
+        refused: Collection[str] = (),
+    ) -> StaleStreams:  # fmt: skip
         """``last_read``: when the connection last gave any sign of life. ``expected``: streams that are acknowledged,
-        or were; others are not expected to speak."""
+        or were; others are not expected to speak. ``refused``: those of the others that may be asked for again."""
         slept = now - self._checked_at - self._period
         slept, self._checked_at = slept if slept > self._period else 0.0, now
         verdict = StaleStreams([], [], [], [])
@@ -183,6 +186,8 @@ class Staleness:
                 stream.spoke(received[name], now)
             elif name not in expected:
                 stream.since = now
+                if stream.seen and name in refused:
+                    self._ask_again(name, stream, now, verdict)
             elif min(now, last_read) - stream.since >= stream.patience():
                 self._judge(name, stream, now, verdict)
         self._ration(verdict, now)
@@ -205,6 +210,13 @@ class Staleness:
             if stream.step is _Step.RENEWED:
                 stream.step, stream.due = _Step.ALARMED, now + stream.retry
             self._alarm(name, stream, verdict)
+
+    def _ask_again(self, name: str, stream: _WatchedStream, now: float, verdict: StaleStreams) -> None:
+        """What spoke once and is refused by a new socket, which says as much as an alarm."""
+        if stream.step is _Step.ALARMED:
+            self._judge(name, stream, now, verdict)
+        else:
+            stream.step, stream.due, stream.alarmed = _Step.ALARMED, now + stream.retry, True
 
     def _helped(self, stream: _WatchedStream, step: _Step, after: float) -> None:
         """It speaks; is that the new socket's doing?"""

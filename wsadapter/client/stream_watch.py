@@ -14,7 +14,7 @@ from wsadapter.client.clock import clock
 from wsadapter.client.handler import BoundHandler
 from wsadapter.client.staleness import Staleness, StaleStreams
 from wsadapter.events import Gap
-from wsadapter.exchanges.venue import Exchange
+from wsadapter.exchanges.venue import Cadence, Exchange
 
 CHECK_SECONDS: Final = 1.0
 NAMED: Final = 5
@@ -28,7 +28,7 @@ class StreamWatch:
 
     def __init__(self, name: str, exchange: Exchange, hooks: BoundHandler) -> None:
         self._name, self._exchange, self._hooks = name, exchange, hooks
-        self._policy = Staleness(exchange.cadences, CHECK_SECONDS)
+        self._policy = Staleness(_cadences(exchange), CHECK_SECONDS)
 
     def is_stale(self, stream: str) -> bool:
         return self._policy.is_stale(stream, self._exchange.last_receive_ns[stream])
@@ -46,15 +46,17 @@ class StreamWatch:
     def watch(self, exchange: Exchange) -> None:
         """The connection has this exchange from now on, which may have other streams."""
         self._exchange = exchange
-        self._policy.watch(exchange.cadences, time.monotonic())
+        self._policy.watch(_cadences(exchange), time.monotonic())
 
     def put_off(self) -> None:
         """The socket could not be renewed for now."""
         self._policy.put_off()
 
-    def check(self, last_read: float, connected_ns: int, expected: Collection[str]) -> StaleStreams:
+    def check(
+        self, last_read: float, connected_ns: int, expected: Collection[str], refused: Collection[str]
+    ) -> StaleStreams:
         """Raises what the handler raises."""
-        verdict = self._policy.check(time.monotonic(), last_read, self._exchange.last_receive_ns, expected)
+        verdict = self._policy.check(time.monotonic(), last_read, self._exchange.last_receive_ns, expected, refused)
         if verdict.stale:
             received = self._exchange.last_receive_ns
             self._warn("are silent", [stream for stream in verdict.stale if received[stream]])
@@ -83,6 +85,11 @@ class StreamWatch:
             for gap in gaps:
                 handle(gap)
             self._hooks.on_read_end()
+
+
+def _cadences(exchange: Exchange) -> dict[str, Cadence]:
+    """Of all streams: one that may be silent for ever may be refused."""
+    return {name: exchange.cadences.get(name, Cadence()) for name in exchange.last_receive_ns}
 
 
 def some(names: list[str]) -> str:

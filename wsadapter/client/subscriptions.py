@@ -24,6 +24,8 @@ class SubscriptionStates:
         self.at_open = dict(received)
         self._acknowledged: set[str] = set()
         """At least once."""
+        self.given_up: set[str] = set()
+        """Refused, and not to be asked for again."""
 
     def answered(self, names: Iterable[str], state: SubscriptionState) -> bool:
         """Whether every request has its answer now."""
@@ -37,6 +39,10 @@ class SubscriptionStates:
         """Those that are not being asked for anew, and are acknowledged or were: what the venue took once and refuses
         now, it may take again."""
         return self._acknowledged - self.unanswered
+
+    def refused(self) -> set[str]:
+        """Those that are not being asked for anew."""
+        return {name for name, answer in self.answers.items() if answer is SubscriptionState.REFUSED} - self.unanswered
 
     def state(self, name: str, received_ns: int, is_stale: bool) -> SubscriptionState:
         answer = self.answers[name]

@@ -115,7 +115,8 @@ class Outstanding:
         if len(closing) == len(names):
             closing = set()  # nothing is lost by another try
         self._left_out = closing
-        self._given_up = [Refused((name,), "", "the connection ends when it is asked for") for name in sorted(closing)]
+        why = "the connection ends when it is asked for"
+        self._given_up = [Refused((name,), "", why, again=False) for name in sorted(closing)]
         suspects = [tuple(name for name in batch if name in names and name not in closing) for batch in self._suspects]
         apart = closing.union(*suspects)
         self._waiting += (_Sent(True, b, False) for b in batches(self._requests, (n for n in names if n not in apart)))

@@ -100,11 +100,13 @@ class Acked(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The venue refused these subscriptions (names; empty when it did not say which request it means)."""
+    """The venue refused these subscriptions (names; empty when it did not say which request it means). ``again`` False:
+    to ask for them once more would end the connection."""
 
     names: tuple[str, ...]
     code: str
     message: str
+    again: bool = True
 
 
 class Bad(Struct, frozen=True):

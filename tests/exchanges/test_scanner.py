@@ -4,6 +4,7 @@ whole and damaged, in order and not."""
 import json
 import os
 import random
+import re
 
 import pytest
 from conformance.pair import Pair
@@ -85,6 +86,20 @@ def test_a_change_of_very_many_levels_is_parted(levels: int, parts: int, monkeyp
     assert len(slowly) == parts - 1
     assert fast.receive(payload, 1) == slow.receive(payload, 1), "a number that comes again"
     assert len(slowly) == parts
+
+
+@built
+@pytest.mark.parametrize("nothing", [b'"0"', b'"0.0"', b'""', b'"00"', b"0", b"0.0", b"-0", b"0e0", b"null", b"[]"])
+def test_what_is_offered_in_no_usual_spelling(nothing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair("kraken_futures").open().run(1.0)
+    touch = re.compile(rb'"(bid|ask)":[0-9.]+')
+    line, text = next((line, text) for line in pair.lines for text in line.texts if len(touch.findall(text)) == 2)
+    fast, slow = twins(line.plan, monkeypatch, [])
+    fast.open()
+    slow.open()
+    payload = touch.sub(rb'"\1":' + nothing, text)
+    assert fast.receive(payload, 1) == slow.receive(payload, 1)
+    assert state(fast) == state(slow)
 
 
 @built

@@ -312,3 +312,14 @@ def test_wrong_arguments_are_errors(broker: Broker) -> None:
         with pytest.raises(TypeError):
             client.send("t", -1, b"k", b"v", headers)
     assert client.take() == {}
+
+
+def test_what_a_failed_call_had_taken_is_not_sent_by_the_next_one(broker: Broker) -> None:
+    """Its keys lie where they came from, which is memory of others by then."""
+    topics = topics_of(f"t{next(_numbers)}")
+    client, counts = client_of(broker.settings, topics, True), array("q", [1] * 256)
+    with pytest.raises(TypeError):
+        client.put([(number, TRADE, b"\x05AAAAAvalue%d" % number) for number in range(40)] + [None], EPOCH, counts)
+    assert client.put([(99, TRADE, b"\x01kgood")], EPOCH, counts) == []
+    eventually(lambda: client.flush(0.5) == 0, 30)
+    assert [(key, value[18:]) for key, value in broker.log([topics[TRADE]])["trade", 0]] == [(b"k", b"good")]

@@ -145,6 +145,18 @@ hand_over(Producer *self)
     return 0;
 }
 
+/* After a failure: what waits points into memory of the caller, who is told that none of it was taken. */
+static void
+forget_waiting(Producer *self)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (int i = 0; i < self->lines[kind].bucket_count; i++)
+            self->lines[kind].buckets[i].count = 0;
+        self->lines[kind].waiting = 0;
+    }
+    self->used = 0;
+}
+
 static int
 make_room(Producer *self, size_t size)
 {
@@ -279,6 +291,7 @@ producer_put(Producer *self, PyObject *args)
     PyBuffer_Release(&counts);
     return left;
 failed:
+    forget_waiting(self);
     Py_XDECREF(left);
     PyBuffer_Release(&counts);
     return NULL;
@@ -340,6 +353,8 @@ producer_put_ring(Producer *self, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "a place outside of the mapping");
     else if (get_counts(numbers, &counts) == 0) {
         where = put_records(self, &map, at, stop, limit, lap, epoch, counts.buf, left);
+        if (where == NULL)
+            forget_waiting(self);
         PyBuffer_Release(&counts);
     }
     PyBuffer_Release(&map);

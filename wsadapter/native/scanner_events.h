@@ -222,7 +222,9 @@ is_wanted(const Emit *emit, const Value *row, int slots)
     }
     if (emit->when == 3) {
         for (int slot = 0; emit->offers >> slot && slot < slots; slot++)
-            if (emit->offers >> slot & 1 && says(&row[slot], 1))
+            if (emit->offers >> slot & 1 && row[slot].kind == STRING_VALUE)
+                return -1; /* nobody's spelling */
+            else if (emit->offers >> slot & 1 && says(&row[slot], 1))
                 for (Py_ssize_t i = 0; i < row[slot].length; i++)
                     if (row[slot].at[i] != '0' && row[slot].at[i] != '.')
                         return 1;

@@ -283,7 +283,7 @@ def test_everything_listed_can_be_selected_by_rules(pair: Pair) -> None:
         turnovers, _ = drive(rest.turnovers(), answer(pair), pair.now_ms * MS)  # type: ignore[arg-type, assignment]
         assert all(turnovers[symbol].quote_volume > 0 and turnovers[symbol].last > 0 for symbol in traded)
     listing = following(KeptListing(), "host", everything.instruments, turnovers, 1)  # type: ignore[attr-defined]
-    assert refused(KeptListing(), listing, rest.trading) == ""
+    assert refused(KeptListing(), listing, rest.trading, ranked=True) == ""
     market = market_of(pair.exchange, listing)
     assert {*select(Rules(globs=("*",)), market, Before(), lambda symbol: "").symbols} >= {*traded}
     if rest.ranks:

@@ -45,13 +45,17 @@ TEN = tuple(f"S{number}USDT" for number in range(10))
     ],
 )
 def test_what_is_empty_or_has_shrunk_is_refused(after: KeptListing, says: str) -> None:
-    assert kept.refused(listing(*TEN, volumes=10), after, {"TRADING"}) == says
+    assert kept.refused(listing(*TEN, volumes=10), after, {"TRADING"}, ranked=True) == says
+
+
+def test_turnovers_that_were_not_asked_for_are_no_loss() -> None:
+    assert kept.refused(listing(*TEN, volumes=10), listing(*TEN), {"TRADING"}, ranked=False) == ""
 
 
 def test_the_first_one_is_taken_unless_nothing_is_traded() -> None:
-    assert kept.refused(KeptListing(), listing("AUSDT"), {"TRADING"}) == ""
-    assert kept.refused(KeptListing(), listing("AUSDT"), {"online"}) == "nothing in it is traded"
-    assert kept.refused(KeptListing(), listing("AUSDT"), ()) == ""
+    assert kept.refused(KeptListing(), listing("AUSDT"), {"TRADING"}, ranked=True) == ""
+    assert kept.refused(KeptListing(), listing("AUSDT"), {"online"}, ranked=True) == "nothing in it is traded"
+    assert kept.refused(KeptListing(), listing("AUSDT"), (), ranked=True) == ""
 
 
 def test_what_is_listed_no_more_has_a_row_that_says_so_until_it_is_back() -> None:

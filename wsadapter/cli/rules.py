@@ -49,7 +49,7 @@ def listed_now(config: Config, sources: Iterable[ListingSource]) -> dict[tuple[s
         turnovers = ask(host, rest.turnovers(), ASK_SECONDS) if source.ranked else {}
         before = read(config.service.state_dir, source.exchange, source.host) or KeptListing()
         listing = following(before, source.host, traded.instruments, turnovers, time.time_ns())
-        if reason := refused(before, listing, rest.trading):
+        if reason := refused(before, listing, rest.trading, source.ranked):
             raise ServiceUnavailable(f"{source.host}: its listing would be refused: {reason}")
         found[source.exchange, source.host] = listing
     return found

@@ -76,14 +76,15 @@ def following(
     return KeptListing(host, now_ns, listed, in_dollars(listed, turnovers), missing, tuple(gone[-MOST_GONE:]))
 
 
-def refused(before: KeptListing, after: KeptListing, trading: Collection[str]) -> str:
-    """Why ``after`` must not take the place of ``before``; empty where it may. ``trading``: words of a status."""
+def refused(before: KeptListing, after: KeptListing, trading: Collection[str], ranked: bool) -> str:
+    """Why ``after`` must not take the place of ``before``; empty where it may. ``trading``: words of a status.
+    ``ranked``: whether the venue was asked for turnovers."""
     old, new = (sum(is_trading(each, trading) for each in listing.instruments) for listing in (before, after))
     if not new:
         return "nothing in it is traded"
     if 2 * new < old:
         return f"only {new} of {old} symbols are left"
-    if 2 * len(after.volumes) < len(before.volumes):
+    if ranked and 2 * len(after.volumes) < len(before.volumes):
         return f"only {len(after.volumes)} of {len(before.volumes)} turnovers are left"
     return ""
 

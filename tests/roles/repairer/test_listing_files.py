@@ -2,6 +2,8 @@
 time."""
 
 from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,23 +13,25 @@ from listings.test_kept_listing import HOST, instrument
 from roles.repairer.driven import Driven
 
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import Turnover
 from wsadapter.files import StateDirectory
 from wsadapter.listings import kept
 from wsadapter.listings.feeds import ListingSource
 from wsadapter.roles.repairer.instruments import InstrumentPoll
 from wsadapter.roles.repairer.listings import ListingFiles
 
-SOURCE = ListingSource("binance", HOST, 600.0, True)
 TEN = [instrument(f"S{number}USDT") for number in range(10)]
+TURNOVERS = {each.symbol: Turnover(Decimal(5), Decimal(1)) for each in TEN}
 
 
 class Rig:
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, ranked: bool = True) -> None:
         self.state, self.page = str(state), Counter[str]()
-        self.files = ListingFiles(StateDirectory(self.state), cast(Any, self.page), [SOURCE])
+        source = ListingSource("binance", HOST, 600.0, ranked)
+        self.files = ListingFiles(StateDirectory(self.state), cast(Any, self.page), [source])
 
-    def put(self, rows: list[Any], now_ns: int = 1) -> list[str]:
-        return [row.symbol for row in self.files.put("binance", HOST, rows, {}, now_ns)]
+    def put(self, rows: list[Any], now_ns: int = 1, turnovers: Mapping[str, Turnover] | None = None) -> list[str]:
+        return [row.symbol for row in self.files.put("binance", HOST, rows, turnovers or {}, now_ns)]
 
     @property
     def symbols(self) -> list[str]:
@@ -54,6 +58,21 @@ def test_one_that_has_shrunk_is_refused_and_the_old_one_stays(tmp_path: Path, ro
     assert rig.put(TEN[:6], 3) == []
     assert rig.put(TEN[:6], 4) == ["S6USDT", "S7USDT", "S8USDT", "S9USDT"]
     assert rig.page["listings_total"] == 2
+
+
+def test_turnovers_that_nobody_asks_for_any_more_are_no_loss(tmp_path: Path) -> None:
+    """The last rule ``top:`` is gone; one that comes back waits for new ones."""
+    Rig(tmp_path).put(TEN, turnovers=TURNOVERS)
+    rig = Rig(tmp_path, ranked=False)
+    assert rig.put([*TEN, instrument("NEWUSDT")], 2) == []
+    assert (rig.page["listings_refused_total"], rig.page["listings_total"], len(rig.symbols)) == (0, 1, 11)
+    listing = kept.read(rig.state, "binance", HOST)
+    assert listing is not None
+    assert listing.volumes == {}, "old ones must not rank"
+    again = Rig(tmp_path)
+    again.put(TEN, 3, TURNOVERS)
+    again.put(TEN, 4)
+    assert (again.page["listings_refused_total"], again.page["listings_total"]) == (1, 1), "asked for, and not there"
 
 
 def test_a_disk_that_takes_nothing_changes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ files ``listing-*.json`` of its sources.
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import Instrument, Turnover
@@ -22,13 +22,14 @@ log = get_logger()
 
 
 class ListingFiles:
-    def __init__(self, state: StateDirectory, page: StatsPage, sources: Iterable[ListingSource]) -> None:
+    def __init__(self, state: StateDirectory, page: StatsPage, sources: Collection[ListingSource]) -> None:
         self._state, self._page, self._repeated = state, page, Repeated()
         self._files = {
             (each.exchange, each.host): state.file(kept.file_name(each.exchange, each.host), KeptListing, KeptListing())
             for each in sources
         }
         self._kept = {source: file.read() for source, file in self._files.items()}
+        self._ranked = {(each.exchange, each.host): each.ranked for each in sources}
         self._forget_others()
 
     def put(
@@ -40,7 +41,8 @@ class ListingFiles:
         before, rest = self._kept[exchange, host], load_rest(exchange)
         before = before if before.host == host else KeptListing()
         after = kept.following(before, host, instruments, turnovers, now_ns)
-        if reason := kept.refused(before, after, rest.trading if rest is not None else ()):
+        trading = rest.trading if rest is not None else ()
+        if reason := kept.refused(before, after, trading, self._ranked[exchange, host]):
             self._page["listings_refused_total"] += 1
             if (kept_back := self._repeated(exchange)) is not None:
                 log.error(

@@ -10,8 +10,14 @@ from wsadapter.text import shown
 SECOND: Final = 1_000_000_000
 _DAYS: Final = re.compile(r"([0-9]{1,5})([dw])")
 _SECONDS: Final = {"d": 86_400, "w": 7 * 86_400}
-_FRACTION: Final = re.compile(r"\.([0-9]{1,9})")
-FORMS: Final = "a duration back from now (90s, 15m, 2h, 7d, 1w) or a time (2026-11-22, 2026-11-22T10:00:00Z; UTC)"
+_PLAIN: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
+_PLAIN_DIGITS: Final = 6
+"""So many mean seconds; more of them are a date (20261122) or a time since the epoch to whoever writes them."""
+_FRACTION: Final = re.compile(r"[.,]([0-9]{1,9})")
+FORMS: Final = (
+    "a duration back from now (90s, 15m, 2h, 7d, 1w; seconds without a unit: 6 digits at most) or a time (2026-11-22, "
+    "2026-11-22T10:00:00Z; UTC)"
+)
 UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
 
@@ -34,8 +40,10 @@ def moment(text: str, now_ns: int) -> int:
     """Nanoseconds since the epoch; `ValueError` says what is understood."""
     if back := _DAYS.fullmatch(text):
         return now_ns - int(back[1]) * _SECONDS[back[2]] * SECOND
-    if text.replace(".", "", 1).isdigit() and len(text) < 16:
-        return now_ns - round(float(text) * SECOND)
+    if plain := _PLAIN.fullmatch(text):
+        if len(text.partition(".")[0]) > _PLAIN_DIGITS:
+            raise ValueError(f"{shown(text)} is not {FORMS}")
+        return now_ns - round(float(plain[0]) * SECOND)
     try:
         return now_ns - round(duration(text) * SECOND)
     except ValueError:

@@ -94,6 +94,48 @@ def test_raw_trades_and_best_prices() -> None:
     ]  # fmt: skip
 
 
+USD_M_CANDLE = b"1795651200000,97000.1,97001,96999,97000,1.5,1795651259999,145500,10,1,97000,0\n"
+
+
+def test_what_the_files_of_another_market_are_like_is_refused() -> None:
+    """Those of spot have no header, and microseconds from 2025 on; those of futures have none of these."""
+    header = lines(USD_M, "kline").header.encode()
+    assert lines(USD_M, "kline").header_error(header) == ""
+    assert lines(SPOT, "kline").header_error(header) == "it has a header, which the venue's files of this kind do not"
+    spot = b"1735689600000000,1,2,1,2,3,1735689659999999,6,7,8,9,0\n"
+    before = b"x\n1735689540000,1,2,1,2,3,1735689599999,6,7,8,9,0\n"
+    milli, micro = (f"its times are {unit}s, which the venue's files of then do not have" for unit in (
+        "millisecond", "microsecond",
+    ))  # fmt: skip
+    for archive, text, error in (
+        (USD_M, USD_M_CANDLE, ""), (USD_M, spot, micro), (USD_M, before, ""), (COIN_M, spot, micro),
+        (SPOT, USD_M_CANDLE, milli), (SPOT, b"x\n" + USD_M_CANDLE, milli), (SPOT, spot, ""), (SPOT, before, ""),
+        (SPOT, b"x\n", ""),
+    ):  # fmt: skip
+        assert lines(archive, "kline").unit_error(text) == error, text
+
+
+def test_a_candle_of_another_length_is_refused() -> None:
+    form = USD_M.format(stream="kline")
+    assert form is not None
+    minute, hour = (Lines(form, {"interval": interval}) for interval in ("1m", "1h"))
+    one_hour = USD_M_CANDLE.replace(b"1795651259999", b"1795654799999")
+    text = USD_M_CANDLE + b"x\n" + one_hour + USD_M_CANDLE
+
+    body, rows, refused = minute.convert(text, 10)
+    assert (rows, len(read_block(body)["open_time_ns"])) == (2, 2)
+    assert [(one.line, one.reason.partition(":")[0]) for one in refused] == [
+        (11, "1 columns, and not 12"), (12, "its candle is not one of 1m"),
+    ]  # fmt: skip
+    body, rows, refused = hour.convert(text, 1)
+    assert (rows, [one.line for one in refused]) == (1, [1, 2, 4])
+    assert len(list(hour.rows(text))) == 1
+    assert [len(found) for found in hour.messages(text)] == [1, 1]
+    month = Lines(form, {"interval": "1M"})
+    november = USD_M_CANDLE.replace(b"1795651200000", b"1793491200000").replace(b"1795651259999", b"1796083199999")
+    assert month.convert(november + USD_M_CANDLE, 1)[1] == 1
+
+
 def test_numbers_that_are_none_are_absent() -> None:
     row = converted(SPOT, "trade", b"7,0.1,2,-1,-1,1608872400000,True,True")
 
@@ -278,6 +320,20 @@ def test_lines_of_bybit_that_are_none(at: int, value: str, reason: str) -> None:
     (refused,) = reasons(DERIVATIVES, "trade", f"{','.join(values)}\n".encode())
 
     assert reason in refused.reason
+
+
+def test_a_line_of_another_symbol_is_refused() -> None:
+    form = DERIVATIVES.format(stream="trade")
+    assert form is not None
+    made = Lines(form, {"symbol": "BTCUSDT"})
+    of = "1787356800.2,{},Buy,1,2,PlusTick,id-{},2e+08,1,2\n".format
+    text = "".join(of(symbol, number) for number, symbol in enumerate(("BTCUSDT", "ETHUSDT", "BTCUSDT"))).encode()
+
+    body, rows, refused = made.convert(text, 1)
+
+    assert (rows, read_block(body)["trade_id"]) == (2, ["id-0", "id-2"])
+    assert refused == [Refused(2, "symbol: 'ETHUSDT' is not BTCUSDT")]
+    assert len(list(made.rows(text))) == len(made.messages(text)[0]) == 2
 
 
 def test_too_few_columns_before_a_rest_are_said() -> None:

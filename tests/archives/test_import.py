@@ -397,8 +397,14 @@ def test_a_wrong_command_line_imports_nothing(bench: AuditBench, files: Path, tm
         ((path, "nosuch.zip"), "nosuch.zip' is not there"),
         ((path, tmp_path / "mine.csv"), "say --symbol, --stream"),
         ((tmp_path,), "no files of binance there"),
-        ((path, "--stream", "trade"), "'BTCUSDT-1m-2026-03-10.zip': its name says something else"),
+        ((path, "--stream", "trade"), "'BTCUSDT-1m-2026-03-10.zip': its name says kline, and --stream trade"),
+        ((files / "binance" / f"BTCUSDT-trades-{DAY}.zip", "--interval", "1m"), "its name says no interval"),
+        ((files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip", "--stream", "raw_trade"), "its name says trade, and"),
         ((path, "--stream", "depth"), "--stream must be one of"),
+        ((files / "binance", "--symbol", "ETHUSDT"), "its name says BTCUSDT, and --symbol ETHUSDT"),
+        ((path, "--symbol", "btcusdt"), "its name says BTCUSDT, and --symbol btcusdt"),
+        ((path, "--interval", "1h"), "its name says 1m, and --interval 1h"),
+        ((files / "binance", "--stream", "trade", "--symbol", "BTCUSDT"), "its name says kline, and --stream trade"),
     ):  # fmt: skip
         done = bench.run("import", "--exchange", "binance", *map(str, arguments))
         assert (done.exit_code, said in done.stderr) == (ExitCode.USAGE, True), done.stderr
@@ -418,6 +424,34 @@ def test_a_file_of_another_name_is_imported_as_the_options_say(bench: AuditBench
 
     assert (code, account["files"][0]["rows"]) == (ExitCode.OK, 1440)
     assert verdicts(bench)["kline"] == "complete"
+
+
+def test_candles_of_another_interval_than_the_option_says_are_refused(
+    bench: AuditBench, files: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.csv"
+    with zipfile.ZipFile(files / "binance" / f"BTCUSDT-1m-{DAY}.zip") as file:
+        path.write_bytes(file.read(file.namelist()[0]))
+
+    code, account, said = bring_in(bench, path, "--symbol", "BTCUSDT", "--stream", "kline", "--interval", "1h")
+
+    assert (code, account["files"][0]["rows"], account["files"][0]["refused"]) == (ExitCode.LOSS, 0, 1440)
+    assert f"{path}:2: its candle is not one of 1h: it lasts 60 s" in said
+    assert sql(bench, "SELECT toInt64(count()) FROM {db}.kline") == [[0]]
+    assert verdicts(bench) == {"": "missing"}
+
+
+def test_a_file_of_futures_is_not_taken_for_one_of_spot(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    """They have the same names and columns."""
+    bare = changed(files, tmp_path, lambda lines: lines[1:], "1m")
+    for exchange, path, said in (
+        ("binance_spot", files / "binance" / f"BTCUSDT-1m-{DAY}.zip", "it has a header"),
+        ("binance_spot", bare, "its times are milliseconds"),
+        ("binance", files / "binance_spot" / f"BTCUSDT-1m-{DAY}.zip", "its times are microseconds"),
+    ):
+        code, account, told = bring_in(bench, path, exchange=exchange)
+        assert (code, account["files"][0]["state"], said in told) == (ExitCode.LOSS, "failed", True), told
+    assert sql(bench, "SELECT toInt64(count()) FROM {db}.kline") == [[0]]
 
 
 def test_the_account_fits_a_terminal(bench: AuditBench, files: Path) -> None:

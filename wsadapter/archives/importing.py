@@ -116,6 +116,8 @@ class Importer:
         lines = Lines(task.form, constants)
         check = _Check(task, lines, outcome)
         for number, piece in enumerate(_without_header(lines, pieces(task.path))):
+            if error := lines.unit_error(piece.lines):
+                raise BadFile(error)
             body, rows, refused = lines.convert(piece.lines, piece.first_line)
             outcome.refused_count += len(refused)
             outcome.refused += refused[: MAX_TOLD - len(outcome.refused)]

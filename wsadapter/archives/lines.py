@@ -1,12 +1,14 @@
 """Lines of one file of a venue -> rows of its stream, as a block for ClickHouse; what is no row, with the reason.
 
 The rows have the key of those that were recorded live. A line that is not exactly what the format says is refused;
-nothing is guessed (`wsadapter.archives.columns`).
+nothing is guessed (`wsadapter.archives.columns`). So is one that says another symbol than the file's, and a candle of
+another length than its interval.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from struct import unpack
 from typing import Final, NamedTuple
 
 from wsadapter.archives.columns import (
@@ -15,6 +17,8 @@ from wsadapter.archives.columns import (
     US_DIGITS,
     VALUES,
     ColumnLayout,
+    Made,
+    Split,
     columns_of,
     in_rows,
     patterns,
@@ -26,6 +30,7 @@ from wsadapter.clickhouse.native_format import BlockColumn, block, repeated
 from wsadapter.events import Source
 from wsadapter.events.streams import columns
 from wsadapter.exchanges.archives import MS, ArchiveColumn, ArchiveFormat, Kind, Row
+from wsadapter.exchanges.intervals import close_time_ns
 from wsadapter.pb import market_pb2
 from wsadapter.text import printable
 
@@ -59,11 +64,14 @@ class Lines:
         own = columns(form.spec.event)
         self._texts = {column.field for column in own if column.type == "String"}
         self._scales = {c.field: int(c.type.partition(",")[2].rstrip(")")) for c in own if c.decimal}
-        self._layout = tuple(map(self._column_layout, form.columns))
+        self._layout = tuple(map(self._column_layout, range(len(form.columns)), form.columns))
+        self._symbol, self._interval = str(constants.get("symbol", "")), str(constants.get("interval", ""))
         self.fields = (*(field for column in form.columns for field in column.fields), *self._constants)
 
-    def _column_layout(self, column: ArchiveColumn) -> ColumnLayout:
+    def _column_layout(self, place: int, column: ArchiveColumn) -> ColumnLayout:
         made = [TEXTS if field in self._texts else VALUES for field in column.fields]
+        if place == self._form.symbol:
+            return ColumnLayout(column.kind, made=TEXTS)
         if column.kind is not Kind.DECIMAL:
             return ColumnLayout(column.kind, made=sum(set(made)))
         # what a decimal must fit into is known of fields alone
@@ -85,6 +93,8 @@ class Lines:
 
     def header_error(self, line: bytes) -> str:
         """Empty: it is ours."""
+        if not self._form.headed:
+            return "it has a header, which the venue's files of this kind do not"
         words = line.decode(errors="replace").strip().lower().split(",", self._commas)
         known = [column.names for column in self._form.columns]
         if len(words) == len(known) and all(word in names for word, names in zip(words, known, strict=True)):
@@ -93,7 +103,7 @@ class Lines:
 
     def convert(self, chunk: bytes, first_line: int) -> tuple[bytes, int, list[Refused]]:
         """Whole lines -> a block of format Native, how many rows are in it, and what is no row of this format."""
-        made, rows, refused = columns_of(chunk, self._layout)
+        made, rows, refused = self._columns(chunk)
         found = [
             BlockColumn(field, "String" if field in self._texts else self._type(place), values or b"")
             for place, (column, each) in enumerate(zip(self._form.columns, made, strict=True))
@@ -103,6 +113,56 @@ class Lines:
         found += [repeated(name, value, rows) for name, value in self._constants.items()]
         return block(found, rows), rows, [Refused(first_line + n, self._reason(line)) for n, line in refused]
 
+    def unit_error(self, chunk: bytes) -> str:
+        """Of its first row's time; empty: the venue's files of then have that unit."""
+        line = next(self._taken(chunk), b"")
+        value = line.rstrip(b"\r\n").split(b",")[self._form.time] if line else b""
+        if not value or self._form.columns[self._form.time].kind is not Kind.TIME:
+            return ""
+        since, is_micro = self._form.micro_from_ns, len(value) == US_DIGITS
+        fits = since is not None if is_micro else since is None or _ns(value, Kind.TIME) < since
+        if fits:
+            return ""
+        return f"its times are {'micro' if is_micro else 'milli'}seconds, which the venue's files of then do not have"
+
+    def _columns(self, chunk: bytes) -> Split:
+        """With what is of another symbol or interval among the refused."""
+        made, rows, refused = columns_of(chunk, self._layout)
+        others = self._others(made, rows)
+        if not others:
+            return made, rows, refused
+        lines, known = split_lines(chunk), {place for place, _ in refused}
+        taken = [place for place in range(len(lines)) if place not in known]
+        known |= {taken[row] for row in others}
+        made, rows, _ = columns_of(b"".join(line for n, line in enumerate(lines) if n not in known), self._layout)
+        return made, rows, [(place, lines[place]) for place in sorted(known)]
+
+    def _others(self, made: Sequence[Made], rows: int) -> list[int]:
+        """Which rows are of another symbol or interval."""
+        form = self._form
+        if form.symbol is not None and self._symbol:
+            own, texts = bytes((len(self._symbol),)) + self._symbol.encode(), made[form.symbol][1] or b""
+            if texts == own * rows:
+                return []
+            found = in_rows(Kind.TEXT, texts, rows, as_texts=True)
+            return [row for row, symbol in enumerate(found) if symbol != self._symbol]
+        if not (form.candles and self._interval):
+            return []
+        opened, closed = (unpack(f"<{rows}q", made[place][0] or b"") for place in (form.time, self._close))
+        return [row for row in range(rows) if not self._is_candle(opened[row], closed[row])]
+
+    @cached_property
+    def _close(self) -> int:
+        """Its column, of candles."""
+        return next(place for place, column in enumerate(self._form.columns) if column.kind is Kind.CLOSE)
+
+    def _is_candle(self, opened_ns: int, closed_ns: int) -> bool:
+        """Whether one of the interval that opens then closes then."""
+        try:
+            return closed_ns == close_time_ns(opened_ns // MS, self._interval)
+        except (ValueError, LookupError):
+            return False
+
     def _type(self, place: int) -> str:
         column = self._layout[place]
         return f"Decimal(38, {column.scale})" if column.kind is Kind.DECIMAL else _TYPES.get(column.kind, "Int64")
@@ -110,7 +170,7 @@ class Lines:
     def messages(self, chunk: bytes) -> tuple[list[bytes], list[bytes]]:
         """Of the lines that `convert` takes: each as a message that says what row it is and not when it was received,
         without decimals; and the lines."""
-        made, rows, refused = columns_of(chunk, self._layout)
+        made, rows, refused = self._columns(chunk)
         fields: dict[str, Sequence[object]] = {}
         for column, (values, texts) in zip(self._form.columns, made, strict=True):
             for field in column.fields if column.kind is not Kind.DECIMAL else ():
@@ -129,15 +189,29 @@ class Lines:
         form = self._form
         time_ns = _ns(values[form.time], form.columns[form.time].kind)
         if form.candles:
-            close = next(place for place, column in enumerate(form.columns) if column.kind is Kind.CLOSE)
-            return Row(time_ns, time_ns, _ns(values[close], Kind.CLOSE) // MS * MS + MS)
+            return Row(time_ns, time_ns, _ns(values[self._close], Kind.CLOSE) // MS * MS + MS)
         return Row(0 if form.number is None else int(values[form.number]), time_ns, time_ns)
 
     def rows(self, chunk: bytes) -> Iterable[Row]:
         """Of its lines that are rows."""
-        for line in split_lines(chunk):
-            if any(unit.fullmatch(line) for unit in patterns(self._layout)):
-                yield self.row(line)
+        return map(self.row, self._taken(chunk))
+
+    def _taken(self, chunk: bytes) -> Iterator[bytes]:
+        """The lines that are rows."""
+        for match in re.finditer(rb"[^\n]*\n", chunk):
+            if any(unit.fullmatch(match[0]) for unit in patterns(self._layout)) and not self._other(match[0]):
+                yield match[0]
+
+    def _other(self, line: bytes) -> str:
+        """Why a line that has the right columns is none of this file's series; empty: it is."""
+        form, values = self._form, line.split(b",")
+        if form.symbol is not None and self._symbol and values[form.symbol] != self._symbol.encode():
+            return f"symbol: {values[form.symbol].decode()!r} is not {self._symbol}"
+        if form.candles and self._interval:
+            row = self.row(line)
+            if not self._is_candle(row.time_ns, row.end_ns - MS):
+                return f"its candle is not one of {self._interval}: it lasts {(row.end_ns - row.time_ns) / 10**9:g} s"
+        return ""
 
     def _reason(self, line: bytes) -> str:
         if not line.endswith(b"\n"):
@@ -151,7 +225,7 @@ class Lines:
             if not any(re.fullmatch(text.encode(), value) for text in pieces):
                 what = printable(value.decode(errors="replace"), 60)
                 return f"{column.names[0]}: {what!r} is no {_WORDS[column.kind]}"
-        return "its times are of different units"
+        return self._other(line) or "its times are of different units"
 
 
 def _ns(value: bytes, kind: Kind) -> int:

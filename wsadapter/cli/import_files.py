@@ -1,8 +1,9 @@
 """`import`: the files that a venue publishes of past days, into the tables.
 
-Which series a file is of says its published name, or the options. Every name is looked at before anything is imported:
-one that says nothing is a wrong command line (64). Exit 0 when all files are wholly there, 75 when one could not be
-read, has lines that are no rows, or holes; 69 when ClickHouse is away (what was done stays, and is not done again).
+Which series a file is of says its published name; of one with another name the options. Every name is looked at before
+anything is imported: one that says nothing, or another thing than an option, is a wrong command line (64). Exit 0 when
+all files are wholly there, 75 when one could not be read, has lines that are no rows, or holes; 69 when ClickHouse is
+away (what was done stays, and is not done again).
 """
 
 import json
@@ -44,7 +45,7 @@ IMPORTED, ALREADY, FAILED = "imported", "already there", "failed"
 @options.CONFIG
 @click.argument("paths", metavar="FILE|DIRECTORY...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--exchange", required=True, help="Whose files they are.", shell_complete=completion.exchanges)
-@click.option("--symbol", default="", help="Of all files; else what their names say.")
+@click.option("--symbol", default="", help="Of files whose names do not say it.")
 @click.option("--stream", default="", help="The same: kline, trade, raw_trade or book_ticker.")
 @click.option("--interval", default="", help="The same, of candles.", shell_complete=completion.intervals)
 @click.option("--again", is_flag=True, help="Also files that are there already.")
@@ -97,13 +98,18 @@ def tasks_of(
 
 def _task(archive: Archive, path: Path, exchange: str, symbol: str, stream: str, interval: str) -> Task:
     named = archive.named(path.name)
-    symbol, interval = symbol or (named.symbol if named else ""), interval or (named.interval if named else "")
-    form = archive.format(stream=stream) if stream else archive.format(word=named.word) if named else None
-    if form is None or not symbol or bool(interval) != form.candles:
-        wanted = "--symbol, --stream and (of candles) --interval"
-        what = "is none that the venue gives its files" if named is None else "says something else than the options"
-        raise click.UsageError(f"{shown(path.name)}: its name {what}: say {wanted}")
-    return Task(path, exchange, form, symbol, interval, named.span if named else None)
+    if named is None or (form := archive.format(word=named.word)) is None:
+        form = archive.format(stream=stream) if stream else None
+        if form is None or not symbol or bool(interval) != form.candles:
+            wanted = "--symbol, --stream and (of candles) --interval"
+            raise click.UsageError(f"{shown(path.name)}: its name is none that the venue gives its files: say {wanted}")
+        return Task(path, exchange, form, symbol, interval)
+    for option, own, asked in (
+        ("--symbol", named.symbol, symbol), ("--stream", form.stream, stream), ("--interval", named.interval, interval),
+    ):  # fmt: skip
+        if asked and asked != own:
+            raise click.UsageError(f"{shown(path.name)}: its name says {own or 'no interval'}, and {option} {asked}")
+    return Task(path, exchange, form, named.symbol, named.interval, named.span)
 
 
 class _Watch:

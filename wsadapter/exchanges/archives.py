@@ -2,7 +2,8 @@
 
 A venue has an `Archive`: a pattern of file names, and one `ArchiveFormat` for each kind of file, column by column. From
 that follows how lines become rows of a stream (`wsadapter.archives.lines`). Times are told by their digits: 13 are
-milliseconds, 16 microseconds.
+milliseconds, 16 microseconds. What the files of another market are like, whose columns are the same, is no file of this
+one: a header, or a unit of time, that they do not have.
 """
 
 import re
@@ -50,7 +51,9 @@ class ArchiveFormat(Struct, frozen=True):
     """``word``: of the kind in a file's name. ``stream``: as a feed names it (``raw_trade`` is of stream ``trade``).
     ``constants``: fields that are the same in every row. ``number`` and ``time``: the columns (by place) that
     number the rows (None: nothing does) and date them; of candles both are the opening. ``covers``: whether its rows
-    are all that is recorded of the stream on this venue; else what it covers is named ``stream``, too."""
+    are all that is recorded of the stream on this venue; else what it covers is named ``stream``, too. ``symbol``: the
+    column that says it. ``headed``: whether a header may be there. ``micro_from_ns``: from when on times are
+    microseconds; None: never."""
 
     word: str
     stream: str
@@ -59,6 +62,9 @@ class ArchiveFormat(Struct, frozen=True):
     number: int | None = None
     time: int = 0
     covers: bool = True
+    symbol: int | None = None
+    headed: bool = True
+    micro_from_ns: int | None = None
 
     @property
     def spec(self) -> StreamSpec:

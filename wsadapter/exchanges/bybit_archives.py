@@ -17,7 +17,7 @@ TRADES: Final = ArchiveFormat(
     "", "trade",
     (
         ArchiveColumn(("timestamp",), Kind.SECONDS, ("transaction_time_ns",)),
-        ArchiveColumn(("symbol",), Kind.IGNORED),
+        ArchiveColumn(("symbol",), Kind.TEXT),
         ArchiveColumn(("side",), Kind.SIDE, ("buyer_is_maker",)),
         ArchiveColumn(("size",), Kind.DECIMAL, ("quantity",)),
         ArchiveColumn(("price",), Kind.DECIMAL, ("price",)),
@@ -27,6 +27,6 @@ TRADES: Final = ArchiveFormat(
         ArchiveColumn(("homenotional",), Kind.IGNORED),
         ArchiveColumn(("foreignnotional", "foreignnotional,rpi"), Kind.REST),
     ),
-    {"aggregated": False}, time=0,
+    {"aggregated": False}, time=0, symbol=1,
 )  # fmt: skip
 DERIVATIVES: Final = Archive((TRADES,), NAMES, {})

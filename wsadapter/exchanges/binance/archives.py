@@ -4,8 +4,9 @@
 
 A file of a day or of a month is a zip of one CSV, with a ``.CHECKSUM`` (SHA-256) beside it. Those of futures begin with
 a header, those of spot do not; older ones of futures have none either. Times are milliseconds, those of spot from 2025
-on microseconds. Spot writes True, futures true. A candle of a month is ``1mo``. Of best prices there are files of
-futures only. Not verified: that the header of COIN-M candles has the names of USD-M's.
+on microseconds: a file of futures is not taken for one of spot, but for one without a header of before 2025. Spot
+writes True, futures true. A candle of a month is ``1mo``. Of best prices there are files of futures only. Not verified:
+that the header of COIN-M candles has the names of USD-M's.
 """
 
 from typing import Final
@@ -15,6 +16,8 @@ from wsadapter.exchanges.binance.tables import CODES
 
 NAMES: Final = r"(?P<symbol>[^-/]+)-(?P<word>[A-Za-z0-9]+)-(?P<date>\d{4}-\d\d(?:-\d\d)?)\.(?:zip|csv|csv\.gz)"
 INTERVALS: Final = {**CODES, "1mo": "1M", "1s": "1s"}
+MICRO_FROM_NS: Final = 1_735_689_600 * 10**9
+"""2025-01-01, of spot."""
 AGGREGATED: Final = {"aggregated": True}
 RAW: Final = {"aggregated": False}
 
@@ -23,7 +26,7 @@ def _c(names: str, kind: Kind, *fields: str) -> ArchiveColumn:
     return ArchiveColumn(tuple(names.split()), kind, fields)
 
 
-def klines(quoted: bool = True) -> ArchiveFormat:
+def klines(quoted: bool = True, spot: bool = False) -> ArchiveFormat:
     """``quoted``: turnovers are of the quote asset."""
     quote = ("quote_volume", "taker_buy_quote_volume") if quoted else ()
     return ArchiveFormat(
@@ -38,7 +41,7 @@ def klines(quoted: bool = True) -> ArchiveFormat:
             _c("taker_buy_quote_volume taker_buy_base_volume", Kind.DECIMAL, *quote[1:]),
             _c("ignore", Kind.IGNORED),
         ),
-        {"closed": True}, number=0,
+        {"closed": True}, number=0, headed=not spot, micro_from_ns=MICRO_FROM_NS if spot else None,
     )  # fmt: skip
 
 
@@ -56,7 +59,7 @@ def agg_trades(spot: bool = False) -> ArchiveFormat:
             _c("is_buyer_maker", Kind.FLAG, "buyer_is_maker"),
             *match,
         ),
-        AGGREGATED, number=0, time=5,
+        AGGREGATED, number=0, time=5, headed=not spot, micro_from_ns=MICRO_FROM_NS if spot else None,
     )  # fmt: skip
 
 
@@ -74,7 +77,7 @@ def raw_trades(spot: bool = False) -> ArchiveFormat:
             _c("is_buyer_maker", Kind.FLAG, "buyer_is_maker"),
             *match,
         ),
-        RAW, number=0, time=4, covers=False,
+        RAW, number=0, time=4, covers=False, headed=not spot, micro_from_ns=MICRO_FROM_NS if spot else None,
     )  # fmt: skip
 
 
@@ -92,6 +95,6 @@ BOOK_TICKER: Final = ArchiveFormat(
     time=5,
 )  # fmt: skip
 
-SPOT: Final = Archive((klines(), agg_trades(spot=True), raw_trades(spot=True)), NAMES, INTERVALS)
+SPOT: Final = Archive((klines(spot=True), agg_trades(spot=True), raw_trades(spot=True)), NAMES, INTERVALS)
 USD_M: Final = Archive((klines(), agg_trades(), raw_trades(), BOOK_TICKER), NAMES, INTERVALS)
 COIN_M: Final = Archive((klines(quoted=False), agg_trades(), raw_trades(), BOOK_TICKER), NAMES, INTERVALS)

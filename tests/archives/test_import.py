@@ -284,6 +284,36 @@ def test_a_hole_in_a_file_is_no_part_of_what_it_covers(bench: AuditBench, files:
     ) == [[70 * 60]]
 
 
+def test_numbers_that_skip_within_a_millisecond_are_a_hole_also_the_next_time(
+    bench: AuditBench, files: Path, tmp_path: Path
+) -> None:
+    def skip(lines: list[str]) -> list[str]:
+        before, after = lines[100].split(","), lines[110].split(",")
+        return [*lines[:101], ",".join((*after[:5], before[5], *after[6:])), *lines[111:]]
+
+    path = changed(files, tmp_path, skip)
+
+    for again, state in ((False, "imported"), (False, "already there"), (True, "imported")):
+        code, account, said = bring_in(bench, path, *(("--again",) if again else ()))
+        assert (code, account["files"][0]["state"], account["files"][0]["holes"]) == (ExitCode.LOSS, state, 1)
+        assert "no rows between 2026-03-10" in said
+        assert verdicts(bench)["trade"] == "incomplete"
+
+
+def test_a_file_that_is_there_and_has_holes_is_not_called_whole_the_next_time(
+    bench: AuditBench, files: Path, tmp_path: Path
+) -> None:
+    path = changed(files, tmp_path, lambda lines: [*lines[:101], *lines[161:1381]], "1m")
+    first = bring_in(bench, path)
+
+    code, account, said = bring_in(bench, path)
+
+    assert (code, account["files"][0]["state"], account["files"][0]["holes"]) == (ExitCode.LOSS, "already there", 2)
+    for told in ("01:40:00.000 and 2026-03-10 02:40:00.000", "23:00:00.000 and 2026-03-11 00:00:00.000"):
+        assert f"no rows between 2026-03-10 {told}" in first[2]
+        assert f"no rows between 2026-03-10 {told}" in said
+
+
 def test_a_day_that_ends_too_early_is_not_complete(bench: AuditBench, files: Path, tmp_path: Path) -> None:
     code, _, said = bring_in(bench, changed(files, tmp_path, lambda lines: lines[:1381], "1m"))
 

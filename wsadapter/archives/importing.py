@@ -7,15 +7,16 @@ They have the sorting key of the rows that were recorded live, and where there i
 Guarantees: a file is cut at the same places each time, and each piece has an insert token of the file's hash and its
 number, so an import that was interrupted may be made again. That all of its rows are there is asked for at its end, as
 a server that was killed may know a token and not have its rows (`wsadapter.clickhouse.presence`): of a piece that has
-not all, what lacks is inserted under a token of its own. Coverage is written last and at once, so a file that has
-some is wholly there and is not imported again. Nothing is dropped in silence: a line that is no row is refused with its
-number and reason, and a file with such lines covers nothing; numbers that skip, and candles that are not there, are
-holes, which coverage leaves out.
+not all, what lacks is inserted under a token of its own. Coverage is written last and at once, so a file that has some
+is wholly there and is not imported again; holes that it has are said again. Nothing is dropped in silence: a line that
+is no row is refused with its number and reason, and a file with such lines covers nothing; numbers that skip, and
+candles that are not there, are holes, which coverage leaves out.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from msgspec import Struct, field
 
 from wsadapter.archives.files import BadFile, Piece, digest, pieces
 from wsadapter.archives.lines import Lines, Refused
-from wsadapter.archives.series import Series, Span
+from wsadapter.archives.series import Series, SeriesTables, Span
 from wsadapter.clickhouse.client import REQUEST_ERRORS, Parameters, unavailable
 from wsadapter.clickhouse.conversion import quoted
 from wsadapter.clickhouse.inserts import Inserter, archive_statement
@@ -95,8 +96,9 @@ class Importer:
         outcome = Outcome()
         try:
             connection = f"{CONNECTION}{task.path.name}:{digest(task.path)[:16]}"
-            if not again and self._is_there(task, connection):
-                outcome.already = True
+            if not again and (covered := self._covered(task, connection)):
+                outcome.already, outcome.holes = True, _between(covered, task.named)
+                outcome.hole_count = len(outcome.holes)
             else:
                 self._import(task, connection, outcome, advance)
         except BadFile as error:
@@ -171,13 +173,10 @@ class Importer:
             outcome.again_count += found.again
             outcome.lacking_count += found.lacking
 
-    def _is_there(self, task: Task, connection: str) -> bool:
-        """Files that cover nothing leave no trace, and are imported again."""
-        names = task.series._asdict()
-        where = " AND ".join(f"{name} = {{{name}:String}}" for name in (*names, "connection"))
-        parameters: Parameters = {**names, "connection": connection}
-        query = f"SELECT count() FROM {quoted(self._settings.database)}.coverage WHERE {where} FORMAT TabSeparated"
-        return bytes(self._client.raw_query(query, parameters=parameters, use_database=False)).strip() != b"0"
+    def _covered(self, task: Task, connection: str) -> list[Span]:
+        """What an import before said of the file. Files that cover nothing leave no trace, and are imported again."""
+        covered = SeriesTables(self._client, self._settings.database, task.series).covered()
+        return [(one.from_ns, one.to_ns) for one in covered if one.connection == connection]
 
     def _insert_coverage(self, task: Task, connection: str, spans: list[Span], now_ns: int) -> None:
         exchange, symbol, stream, interval = task.series
@@ -187,6 +186,16 @@ class Importer:
         ]
         token = f"{connection}:{':'.join(task.series)}:{now_ns}"
         insert_events(self._inserter, self._presence, self._settings, BY_STREAM["coverage"], events, token)
+
+
+def _between(covered: Sequence[Span], named: Span | None) -> list[Span]:
+    """The holes of a file that covers this: between two spans, though they touch, and, if all of it is in the time of
+    the file's name, at the edges of that."""
+    holes = [(before, after) for (_, before), (after, _) in pairwise(covered) if after >= before]
+    first, last = covered[0][0], covered[-1][1]
+    if named is not None and named[0] <= first and last <= named[1]:
+        holes += [(before, after) for before, after in ((named[0], first), (last, named[1])) if after > before]
+    return sorted(holes)
 
 
 def _token(task: Task, connection: str, number: int) -> str:
@@ -237,7 +246,10 @@ class _Check:
         before = self._last
         for row in self._lines.rows(piece.lines):
             if before is not None and not follows(before, row):
-                self._hole(before.end_ns, row.time_ns)
+                from_ns, to_ns = before.end_ns, row.time_ns
+                if not self._task.form.candles:  # what is missing may be of the millisecond of the one after, too
+                    from_ns, to_ns = min(from_ns, to_ns), max(from_ns, to_ns) + MS
+                self._hole(from_ns, to_ns)
             before = row
 
     def _hole(self, from_ns: int, to_ns: int) -> None:

@@ -398,6 +398,23 @@ def test_gaps_that_a_file_fills_are_repaired_and_others_stay(bench: AuditBench, 
     assert bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")[1]["series"][0]["gaps_repaired"] == 0
 
 
+def test_a_gap_that_begins_with_the_day_is_not_filled_by_that_day_alone(
+    bench: AuditBench, files: Path, tmp_path: Path
+) -> None:
+    """What was lost first, is older by the venue's time."""
+    bench.insert("coverage", [coverage(START - 3600 * SECOND, START), coverage(START + 600 * SECOND, END)])
+    bench.insert("gap", [gap(START + SECOND // 10, START + 600 * SECOND, symbol="BTCUSDT", stream="trade",
+                             repair_state="partial", gap_id="1:1")])  # fmt: skip
+    state = "SELECT repair_state FROM {db}.gap FINAL WHERE symbol = 'BTCUSDT' AND stream = 'trade'"
+
+    _, account, _ = bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")
+    assert (account["series"][0]["gaps_repaired"], sql(bench, state)) == (0, [["partial"]])
+
+    write_day(tmp_path, "binance", "BTCUSDT", "2026-03-09", steps=1.5)
+    _, account, _ = bring_in(bench, tmp_path / "BTCUSDT-aggTrades-2026-03-09.zip")
+    assert (account["series"][0]["gaps_repaired"], sql(bench, state)) == (1, [["repaired"]])
+
+
 def test_a_gap_of_both_kinds_of_trades_is_not_filled_by_one(bench: AuditBench, files: Path) -> None:
     hour = START + 3600 * SECOND
     bench.insert("gap", [gap(hour, hour + SECOND, symbol="BTCUSDT", stream="trade", repair_state="partial")])

@@ -1,9 +1,10 @@
 """Gaps that imported files fill become ``repaired``, as those do that were fetched over REST.
 
-A gap of a series is filled when files cover all of its time, however many these are. Its next record says so: the same
-``gap_id``, named for this series alone, so that what it is for other symbols and streams of its connection stays. Of a
-gap that lasts, and of one of a connection that did not carry the series, nothing is said. It is the last word: a
-repairer that is still at work on the gap does not take it back.
+A gap of a series is filled when files cover all of its time and `MARGIN_NS` before it, however many these are: its
+times are ours, of receiving, and theirs the venue's. Its next record says so: the same ``gap_id``, named for this
+series alone, so that what it is for other symbols and streams of its connection stays. Of a gap that lasts, and of one
+of a connection that did not carry the series, nothing is said. It is the last word: a repairer that is still at work on
+the gap does not take it back.
 """
 
 import hashlib
@@ -25,6 +26,8 @@ from wsadapter.events.streams import BY_STREAM, RAW_TRADE
 
 LAST_WORD: Final = 1 << 20
 """Added to a gap's version: its records by other hands are fewer."""
+MARGIN_NS: Final = 10 * 10**9
+"""By which what is received first in a gap may be older by the venue's time; the same as of a backfill."""
 NEIGHBOURHOOD_NS: Final = 86_400 * 10**9
 
 
@@ -57,7 +60,7 @@ def _filled(tables: SeriesTables) -> list[GapRecord]:
         if record.repair_state != RepairState.REPAIRED
         and may_concern(record, carried)
         and record.ended_ns is not None
-        and any(first <= record.started_ns and record.ended_ns <= last for first, last in spans)
+        and any(first <= record.started_ns - MARGIN_NS and record.ended_ns <= last for first, last in spans)
     ]
 
 

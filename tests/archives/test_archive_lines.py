@@ -334,6 +334,7 @@ def test_a_line_of_another_symbol_is_refused() -> None:
     assert (rows, read_block(body)["trade_id"]) == (2, ["id-0", "id-2"])
     assert refused == [Refused(2, "symbol: 'ETHUSDT' is not BTCUSDT")]
     assert len(list(made.rows(text))) == len(made.messages(text)[0]) == 2
+    assert Lines(form, {"symbol": "B" * 300}).convert(text, 1)[1] == 0
 
 
 def test_too_few_columns_before_a_rest_are_said() -> None:

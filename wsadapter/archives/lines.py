@@ -141,8 +141,8 @@ class Lines:
         """Which rows are of another symbol or interval."""
         form = self._form
         if form.symbol is not None and self._symbol:
-            own, texts = bytes((len(self._symbol),)) + self._symbol.encode(), made[form.symbol][1] or b""
-            if texts == own * rows:
+            own, texts = self._symbol.encode(), made[form.symbol][1] or b""
+            if texts == (bytes((min(255, len(own)),)) + own) * rows:
                 return []
             found = in_rows(Kind.TEXT, texts, rows, as_texts=True)
             return [row for row, symbol in enumerate(found) if symbol != self._symbol]

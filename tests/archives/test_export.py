@@ -3,7 +3,9 @@ missing. On the real engine, read back by polars."""
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import polars
 import pytest
 from audit.audit_bench import AuditBench, coverage, gap, trade, when
 
+from wsadapter.archives import exporting
 from wsadapter.archives.exporting import Exporter
 from wsadapter.embedded.market.binance_archive import write_day
 from wsadapter.errors import ExitCode
+from wsadapter.times import iso
 
 pytestmark = pytest.mark.integration
 SECOND = 10**9
@@ -166,6 +170,58 @@ def test_rows_that_come_in_meanwhile_are_seen(
 
     assert (len(streamed), manifest["rows"]) == (2, 11)
     assert polars.read_parquet(tmp_path / "binance/trade/BTCUSDT" / manifest["file"]).height == 11
+
+
+class Clock:
+    """In place of module ``time``."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.now_ns, self.slept = now_ns, 0.0
+
+    def time_ns(self) -> int:
+        return self.now_ns
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.now_ns += round(seconds * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("after_end", "slept", "ends"),
+    [
+        (-3600.0, 0.0, -3645.0),
+        (-0.5, 0.0, -45.5),
+        (0.0, 45.0, 0.0),
+        (44.5, 0.5, 0.0),
+        (45.0, 0.0, 0.0),
+        (3600.0, 0.0, 0.0),
+        (-86_400.0, 0.0, -86_400.0),
+        (-86_380.0, 0.0, -86_400.0),
+    ],
+)
+def test_a_day_is_taken_when_its_last_rows_are_in_the_tables(
+    monkeypatch: pytest.MonkeyPatch, after_end: float, slept: float, ends: float
+) -> None:
+    """One that lasts up to where they are."""
+    clock = Clock(START + DAY_NS + round(after_end * SECOND))
+    monkeypatch.setattr(exporting, "time", clock)
+
+    assert exporting.settled_end(START) == START + DAY_NS + round(ends * SECOND)
+    assert clock.slept == slept
+
+
+def test_of_a_day_that_lasts_what_may_be_under_way_is_not_called_there(bench: AuditBench, tmp_path: Path) -> None:
+    """Coverage of a connection that lives counts to now, rows of the last seconds may be in no table."""
+    now_ns = time.time_ns()
+    day = f"{datetime.fromtimestamp(now_ns // SECOND, UTC):%Y-%m-%d}"
+    bench.insert("coverage", [coverage(now_ns - DAY_NS, now_ns - 2 * SECOND)])
+    late = max(now_ns - 10 * SECOND, now_ns // DAY_NS * DAY_NS)
+    bench.insert("trade", [trade(1, late)])
+
+    _, (manifest,), _ = export(bench, tmp_path, "--stream", "trade", "--from", day, "--to", "2100-01-01")
+
+    assert (manifest["rows"], manifest["day"]) == (0, day)
+    assert manifest["to"] <= max(f"{day}T00:00:00.000000000Z", iso(late) or "")
 
 
 def test_a_disk_that_refuses_is_said(bench: AuditBench, tmp_path: Path) -> None:

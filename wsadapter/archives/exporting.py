@@ -5,7 +5,7 @@
 
 ClickHouse writes the Parquet; it goes to the disk as it comes, in bounded memory. Guarantees: each event once (FINAL),
 exact decimals, in order of time; a file and its manifest appear whole or not at all, the manifest last; the number of
-rows is that of the file.
+rows is that of the file. A day is taken when its last rows are in the tables, one that lasts up to where they are.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from msgspec import Struct
 from wsadapter import __version__
 from wsadapter.archives.series import Covered, GapRecord, Series, SeriesTables
 from wsadapter.clickhouse.client import REQUEST_ERRORS, Parameters, decode_rows, unavailable
-from wsadapter.clickhouse.completeness import COMPLETE
+from wsadapter.clickhouse.completeness import ALIVE_SECONDS, COMPLETE
 from wsadapter.clickhouse.conversion import quoted, table_columns
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
@@ -95,7 +95,7 @@ class ManifestGap(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True):
-    """What is known of a day of a series. ``end`` is earlier than the day's where that was not over. ``rejected``: rows
+    """What is known of a day of a series. ``end`` is earlier than the day's where that lasted. ``rejected``: rows
     that its table cannot keep, which are not in the file."""
 
     exchange: str
@@ -156,7 +156,7 @@ class Exporter:
         with _disk(directory):
             directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{day}.parquet"
-        end_ns = min(day_ns + DAY_NS, time.time_ns())
+        end_ns = settled_end(day_ns)
         parameters: Parameters = {**series._asdict(), "from": day_ns, "to": end_ns}
         with self._errors():
             # before the rows: they are inserted before what says that they are there
@@ -240,6 +240,17 @@ class Exporter:
         )
         rows = [row for row in decode_rows(answer, Verdict) if row.interval == tables.series.interval]
         return rows[0] if rows else Verdict(tables.series.interval, 0.0, (to_ns - from_ns) / 10**9, 0, "missing")
+
+
+def settled_end(day_ns: int) -> int:
+    """Up to where of a day rows are in the tables if coverage says so: what it said `ALIVE_SECONDS` ago does not count
+    to now, and it is inserted behind the rows that it is about. Waits so long for a day that is just over."""
+    end_ns, under_way_ns = day_ns + DAY_NS, ALIVE_SECONDS * 10**9
+    if end_ns > (now_ns := time.time_ns()):
+        return max(day_ns, now_ns - under_way_ns)
+    if end_ns > now_ns - under_way_ns:
+        time.sleep((end_ns + under_way_ns - now_ns) / 10**9)
+    return end_ns
 
 
 def _manifest(

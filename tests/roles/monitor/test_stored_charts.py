@@ -57,6 +57,43 @@ def recorded(clickhouse: str) -> Iterator[TableBench]:
     bench.close()
 
 
+def fetched(at_ns: int, number: int | None, bids: dict[str, str], asks: dict[str, str]) -> Depth:
+    """A whole book over REST that says no time: it has that of its receipt."""
+    return Depth(
+        "binance_spot", "BTCUSDT", None, None, at_ns, Source.REST, "", None, UpdateType.SNAPSHOT, 0, None, number,
+        None, [*bids], [*bids.values()], [*asks], [*asks.values()],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def spot(clickhouse: str) -> Iterator[TableBench]:
+    """A book that was 200 ms on its way: changes that are not in it have an earlier time, and so have some that are."""
+    bench = TableBench(clickhouse).create()
+    ms = SECOND // 1000
+    changes = [
+        book(NOON + 50 * ms, UpdateType.DELTA, 999, {"100": "9"}, {}),
+        book(NOON + 150 * ms, UpdateType.DELTA, 1005, {"100": "0"}, {}),
+        book(NOON + 250 * ms, UpdateType.DELTA, 1010, {}, {"101": "7"}),
+        book(NOON + 350 * ms, UpdateType.DELTA, 1015, {"99": "3"}, {}),
+    ]
+    for change in changes:
+        change.exchange = "binance_spot"
+    unnumbered = [book(NOON + at * ms, UpdateType.DELTA, 1, {"100": str(at)}, {}) for at in (250, 350)]
+    for change in unnumbered:
+        change.symbol, change.first_update_id, change.last_update_id, change.previous_update_id = "B", None, None, None
+    whole = fetched(NOON + 300 * ms, None, {"100": "1"}, {"101": "1"})
+    whole.symbol, whole.exchange = "B", "binance"
+    record(
+        bench,
+        [
+            coverage("depth", NOON, NOON + MINUTE, exchange="binance_spot"), *changes, *unnumbered, whole,
+            fetched(NOON + 300 * ms, 1000, {"100": "1"}, {"101": "1"}),
+        ],
+    )  # fmt: skip
+    yield bench
+    bench.close()
+
+
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow this machine is."""
@@ -119,6 +156,19 @@ def test_the_book_at_a_moment(
     status, found = asked(recorded.settings, "/book", **BTC, at=NOON // SECOND + after_seconds)
     assert (status, found["bids"], found["asks"], found["changes"]) == (200, bids, asks, changes)
     assert found["verdict"] == "complete"
+
+
+@pytest.mark.integration
+def test_changes_from_while_a_fetched_book_was_on_its_way_are_in_it(spot: TableBench) -> None:
+    status, found = asked(spot.settings, "/book", exchange="binance_spot", symbol="BTCUSDT", at=NOON // SECOND + 30)
+    assert (status, found["bids"], found["asks"], found["changes"]) == (200, [["99", "3"]], [["101", "7"]], 3)
+    assert found["verdict"] == "complete"
+
+
+@pytest.mark.integration
+def test_without_numbers_only_what_is_later_than_a_fetched_book_changes_it(spot: TableBench) -> None:
+    status, found = asked(spot.settings, "/book", exchange="binance", symbol="B", at=NOON // SECOND + 30)
+    assert (status, found["bids"], found["changes"]) == (200, [["100", "350"]], 1)
 
 
 @pytest.mark.integration

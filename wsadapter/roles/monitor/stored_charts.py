@@ -161,6 +161,9 @@ class StoredCharts:
         }  # fmt: skip
 
     def _book(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        from wsadapter.stored.book import REST
+        from wsadapter.stored.books import SLACK
+
         exchange, symbol = _word(asked, "exchange"), _word(asked, "symbol")
         at_ns = _moment(asked, "at", self._clock_ns())
         parameters: dict[str, int | str] = {
@@ -174,7 +177,8 @@ class StoredCharts:
             raise BadQuestion(f"no whole book of {exchange} {symbol} within {BOOK_NS // SECOND // 60} min before that")
         (snapshot,) = snapshots
         known = self._completeness("depth", exchange, symbol, snapshot.at_ns, max(at_ns, snapshot.at_ns + 1))
-        parameters["since"] = snapshot.at_ns
+        # one that was asked for has, without a time of the venue, that of its receipt
+        parameters["since"] = snapshot.at_ns - (SLACK if snapshot.source == REST else 0)
         changes = self._rows(
             self._books("DELTA", "time, ifNull(last_update_id, 0)", MOST_CHANGES + 1), parameters, BookRow
         )
@@ -244,11 +248,14 @@ class StoredCharts:
 
 
 def _follows(change: BookRow, snapshot: BookRow) -> bool:
-    """Whether a change is of the book that the snapshot shows: of its connection, or of any where it came over REST."""
+    """Whether a change is behind the snapshot, by number or else by time, and of its connection, or of any where that
+    came over REST."""
     if snapshot.source == "WEBSOCKET" and change.connection != snapshot.connection:
         return False
     known = change.last_update_id is not None and snapshot.last_update_id is not None
-    return not known or (change.last_update_id or 0) > (snapshot.last_update_id or 0)
+    if not known:
+        return change.at_ns >= snapshot.at_ns
+    return (change.last_update_id or 0) > (snapshot.last_update_id or 0)
 
 
 Levels = list[list[str]]

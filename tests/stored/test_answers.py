@@ -106,6 +106,24 @@ def test_gaps_that_were_repaired_are_told_as_such(answers: Answers, bench: Table
     assert "gaps" not in answers.completeness(*asked, repaired=False)
 
 
+def test_gaps_that_overlap_are_told_once_each_however_many(answers: Answers, bench: TableBench) -> None:
+    record(bench, [coverage("kline", NOON, NOON + 100 * MINUTE, "1m")])
+    record(bench, [gap(NOON + n // 2 * MINUTE, NOON + 90 * MINUTE, "repaired", "kline", f"7:{n}") for n in range(120)])
+    asked = ("kline", "binance", "BTCUSDT")
+    seen = list[str]()
+    more: Any = {"start": NOON, "end": NOON + 100 * MINUTE, "offset": 0}
+    for _ in range(3):
+        answer = answers.completeness(*asked, more["start"], more["end"], "1m", repaired=True, offset=more["offset"])
+        assert answer["completeness"]["verdict"] == "complete"
+        seen += [each["start"] for each in answer["gaps"]]
+        more = answer["more"]
+        if more is None:
+            break
+    assert more is None
+    assert seen == sorted(seen)
+    assert len(seen) == 120
+
+
 def test_a_book_is_exact_and_says_whether_it_is_the_venues(answers: Answers, bench: TableBench) -> None:
     market = Market(random.Random(7), "okx", NOON, levels=40)
     begin = market.snapshot()

@@ -142,9 +142,10 @@ def server(answers: Any) -> Any:
 
     @tool
     def gaps(
-        stream: str, exchange: exchange_, symbol: symbol_, start: start_, end: end_ = None, interval: str = ""
-    ) -> dict[str, Any]:
+        stream: str, exchange: exchange_, symbol: symbol_, start: start_, end: end_ = None, interval: str = "",
+        offset: int = 0,
+    ) -> dict[str, Any]:  # fmt: skip
         """Every gap of a series, those that were fetched again (repaired) as well, with cause and state."""
-        return asked(answers.completeness, stream, exchange, symbol, start, end, interval, True)
+        return asked(answers.completeness, stream, exchange, symbol, start, end, interval, True, max(0, offset))
 
     return made

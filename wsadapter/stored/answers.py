@@ -68,17 +68,18 @@ class Answers:
         return {} if kind is None else {"aggregated": kind}
 
     def completeness(
-        self, stream: str, exchange: str, symbol: str, start: When, end: When | None, interval: str, repaired: bool
-    ) -> Answer:
-        """Without rows; ``repaired``: with the gaps that were fetched again."""
+        self, stream: str, exchange: str, symbol: str, start: When, end: When | None, interval: str, repaired: bool,
+        offset: int = 0,
+    ) -> Answer:  # fmt: skip
+        """Without rows; ``repaired``: with the gaps that were fetched again, from the ``offset``-th on."""
         start_ns, end_ns = _range(start, end)
         known = self._stored.completeness(exchange, symbol, stream, start_ns, end_ns, interval=interval)
         answer = self._head(stream, exchange, symbol, start_ns, end_ns, known)
         if repaired:
-            gaps = known.gaps
-            answer["gaps"] = [_span(span) for span in gaps[:MOST_SPANS]]
-            more = gaps[MOST_SPANS:]
-            answer["more"] = {"start": _text(max(start_ns, more[0].start_ns)), "end": _text(end_ns)} if more else None
+            after = offset + MOST_SPANS
+            answer["gaps"] = [_span(span) for span in known.gaps[offset:after]]
+            more = len(known.gaps) > after
+            answer["more"] = {**answer["range"], "offset": after} if more else None
         return answer
 
     def book(self, exchange: str, symbol: str, at: When, levels: int) -> Answer:

@@ -124,6 +124,22 @@ def test_gaps_that_overlap_are_told_once_each_however_many(answers: Answers, ben
     assert len(seen) == 120
 
 
+def test_candles_without_an_interval_are_no_question(answers: Answers, bench: TableBench, stored: Stored) -> None:
+    """One interval that was recorded says nothing of the others."""
+    record(bench, [coverage("kline", NOON, NOON + MINUTE, "1m"), candle(NOON)])
+    asked = ("kline", "binance", "BTCUSDT", NOON, NOON + MINUTE)
+    for question in (
+        lambda: answers.completeness(*asked, "", repaired=False),
+        lambda: answers.completeness(*asked, "", repaired=True),
+        lambda: stored.completeness("binance", "BTCUSDT", "kline", NOON, NOON + MINUTE),
+        lambda: stored.rows(*asked),
+    ):
+        with pytest.raises(BadQuestion, match="interval: candles are asked about with theirs"):
+            question()
+    assert answers.completeness(*asked, "1h", repaired=False)["completeness"]["verdict"] == "missing"
+    assert stored.rows(*asked, where={"interval": "1m"}).complete
+
+
 def test_a_book_is_exact_and_says_whether_it_is_the_venues(answers: Answers, bench: TableBench) -> None:
     market = Market(random.Random(7), "okx", NOON, levels=40)
     begin = market.snapshot()

@@ -206,9 +206,10 @@ def test_every_stream_gives_every_column(bench: TableBench, stored: Stored, spec
     )
 
     for event in events:
-        rows = stored.rows(spec.name, event.exchange, event.symbol, 0, 2**62, columns=columns, exact=True)
+        where = {"interval": event.interval} if isinstance(event, Kline) else {}
+        rows = stored.rows(spec.name, event.exchange, event.symbol, 0, 2**62, where=where, columns=columns, exact=True)
         assert len(rows) == (0 if isinstance(event, Kline) and not event.closed else 1)
-        usual = stored.rows(spec.name, event.exchange, event.symbol, 0, 2**62)
+        usual = stored.rows(spec.name, event.exchange, event.symbol, 0, 2**62, where=where)
         assert {"exchange", "position"}.isdisjoint(usual.arrow.column_names)
         assert (len(usual.pandas()), len(usual.polars())) == (len(rows), len(rows))
 

@@ -135,7 +135,8 @@ class Stored:
     ) -> Rows:
         """Any stream. ``exact``: decimals as the venue said them, instead of the nearest floats (pandas makes a Python
         object of each: 20 times slower). ``columns``: only these. ``limit``: the first rows, so many at most and
-        never a part of those of one moment; `Rows.truncated` where there are more, from `Rows.end_ns` on."""
+        never a part of those of one moment; `Rows.truncated` where there are more, from `Rows.end_ns` on. Candles are
+        asked for with their interval (``where``)."""
         spec = _spec(stream)
         names, wanted = queries.column_names(spec), tuple(columns or queries.default_columns(spec))
         if unknown := [name for name in (*wanted, *(where or {})) if name not in names]:
@@ -144,6 +145,7 @@ class Stored:
             raise BadQuestion("limit: must be 1 or more")
         start_ns, end_ns = self._range(start, end)
         parameters = _parameters(exchange, symbol, stream, start_ns, end_ns)
+        interval = _interval(stream, str((where or {}).get("interval", "")))
         more = None if limit is None else limit + 1
         query = queries.series_rows(
             spec, self._settings.database, wanted, where or {}, parameters, exact=exact, limit=more
@@ -157,7 +159,6 @@ class Stored:
                 kept, end_ns = _page(table.column(ORDERED_BY), limit)
                 table = table.slice(0, kept)
             table = table.drop_columns([ORDERED_BY])
-        interval = str((where or {}).get("interval", ""))
         known = together([each.completeness(start_ns, end_ns, interval) for each in evidence])
         return Rows(table, start_ns, end_ns, known, truncated)
 
@@ -167,6 +168,7 @@ class Stored:
         """What is missing of a series in the range, or was until it was fetched again, and the verdict on it. For
         candles with their ``interval``. ``raw_trade``: single trades of a venue that has both kinds."""
         _spec(stream_of(stream))
+        _interval(stream, interval)
         start_ns, end_ns = self._range(start, end)
         evidence = self._evidence(_parameters(exchange, symbol, stream, start_ns, end_ns))
         return evidence.completeness(start_ns, end_ns, interval)
@@ -284,6 +286,13 @@ def _spec(stream: str) -> StreamSpec:
     if stream not in BY_STREAM or stream in OURS:
         raise BadQuestion(f"no stream {stream!a}: {' '.join(name for name in BY_STREAM if name not in OURS)}")
     return BY_STREAM[stream]
+
+
+def _interval(stream: str, interval: str) -> str:
+    """One interval that was recorded says nothing of the others."""
+    if stream == "kline" and not interval:
+        raise BadQuestion("interval: candles are asked about with theirs")
+    return interval
 
 
 def kind_of_trades(exchange: str) -> bool | None:

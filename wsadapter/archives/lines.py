@@ -29,7 +29,7 @@ from wsadapter.archives.columns import (
 from wsadapter.clickhouse.native_format import BlockColumn, block, repeated
 from wsadapter.events import Source
 from wsadapter.events.streams import columns
-from wsadapter.exchanges.archives import MS, ArchiveColumn, ArchiveFormat, Kind, Row
+from wsadapter.exchanges.archives import MONTH, MS, ArchiveColumn, ArchiveFormat, Kind, Row
 from wsadapter.exchanges.intervals import close_time_ns
 from wsadapter.pb import market_pb2
 from wsadapter.text import printable
@@ -149,7 +149,12 @@ class Lines:
         if not (form.candles and self._interval):
             return []
         opened, closed = (unpack(f"<{rows}q", made[place][0] or b"") for place in (form.time, self._close))
-        return [row for row in range(rows) if not self._is_candle(opened[row], closed[row])]
+        usual = None if self._interval == MONTH else close_time_ns(0, self._interval)
+        return [
+            row
+            for row, (first, last) in enumerate(zip(opened, closed, strict=True))
+            if last - first != usual and not self._is_candle(first, last)
+        ]
 
     @cached_property
     def _close(self) -> int:

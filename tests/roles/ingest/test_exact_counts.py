@@ -72,10 +72,11 @@ def test_another_ring_under_the_page_counts_on(bench: Bench) -> None:
     assert counted(bench) == {"trade": 6}
 
 
-def _write_for_ever(bench: Bench, seed: int) -> None:
+def _write_for_ever(bench: Bench, seed: int, begun: int) -> None:
     """The child: reads of one to five events, gaps and errors among them."""
     rng, events = random.Random(seed), full()
     bench.restart()
+    os.write(begun, b"1")
     while True:
         for _ in range(rng.randrange(1, 6)):
             bench.publisher.publish(rng.choice(events))
@@ -96,13 +97,16 @@ def test_killed_at_random_moments(bench: Bench) -> None:
         published.update(BY_KIND[kind].name for _, kind, _ in records)
         reader.commit(reader.position)
 
+    begun, begins = os.pipe()
     for kill in range(KILLS):
         child = os.fork()
         if child == 0:
             try:
-                _write_for_ever(bench, seed + kill)
+                _write_for_ever(bench, seed + kill, begins)
             finally:
                 os._exit(1)
+        if kill % 10:  # a machine that is busy has hardly made the child by then; some are killed before they begin
+            os.read(begun, 1)
         until = time.monotonic() + rng.uniform(0.0005, 0.006)
         while time.monotonic() < until:
             read()
@@ -112,6 +116,8 @@ def test_killed_at_random_moments(bench: Bench) -> None:
         bench.restart()
         assert counted(bench) == dict(published), f"after kill {kill}"
     reader.release()
+    os.close(begun)
+    os.close(begins)
     dropped = sum(bench.page[f'ring_dropped_total{{stream="{spec.name}"}}'] for spec in SPECS)
     assert bench.page["decoded_total"] == published.total() + dropped
     assert published.total() > KILLS

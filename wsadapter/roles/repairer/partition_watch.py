@@ -1,5 +1,8 @@
-"""Whether partitions were added to topics, or a topic was made, since they were assigned: asked now and then, in a
-thread of its own, by a client of its own. A broker that does not answer is asked again."""
+"""Whether partitions were added to topics, or a topic was made, since they were assigned: asked now and then.
+
+Guarantees: `added` never waits, and what a broker does not answer is asked again. Owns its thread; each question has a
+client of its own.
+"""
 
 import contextlib
 import time

@@ -10,9 +10,9 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from eventually import eventually
 
 from wsadapter.config.model import KafkaConfig
+from wsadapter.kafka import partition_watch
 from wsadapter.kafka.admin import Admin
 from wsadapter.pb import market_pb2
-from wsadapter.roles.repairer import partition_watch
 from wsadapter.roles.repairer.gap_log import GapLog
 
 pytestmark = pytest.mark.integration

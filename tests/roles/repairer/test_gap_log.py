@@ -8,10 +8,12 @@ from eventually import eventually
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.executor import DaemonExecutor
+from wsadapter.kafka import partition_watch
 from wsadapter.kafka.errors import refusal
-from wsadapter.roles.repairer import gap_log, partition_watch
+from wsadapter.kafka.partition_watch import PartitionWatch
+from wsadapter.roles.repairer import gap_log
 from wsadapter.roles.repairer.gap_log import GapLog, GapLogFailed
-from wsadapter.roles.repairer.partition_watch import PartitionWatch
 
 FATAL = KafkaError(KafkaError._FATAL)
 TOPIC, KLINES = "websocket.gap", "websocket.kline"
@@ -133,7 +135,7 @@ def test_partitions_and_topics_that_come_later_are_read_from_their_beginning(
     monkeypatch.setattr(partition_watch, "partition_counts", lambda kafka, timeout: counts)
     monkeypatch.setattr(partition_watch, "ASK_SECONDS", 0.0)
     monkeypatch.setattr(gap_log, "MOST_GAPS", 0 if held else 1)
-    log._partitions = PartitionWatch(KafkaConfig(), (TOPIC, KLINES))
+    log._partitions = PartitionWatch(KafkaConfig(), DaemonExecutor(1, "partitions"))
     client(log).messages = [Message(topic=TOPIC, partition=0, offset=6, value=b"")]
     log.poll(0.0)
 

@@ -11,7 +11,7 @@ Gaps without an end are passed over: the record that ends one says all that the 
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any, Final
 
@@ -27,10 +27,10 @@ from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.errors import Heard, error_text, is_fatal, reason_of, refusal
 from wsadapter.kafka.messages import Identity, gap_record
+from wsadapter.kafka.partition_watch import PartitionWatch
 from wsadapter.kafka.settings import LIBRDKAFKA, repairer_config
 from wsadapter.kafka.topics import partition_counts, topic
 from wsadapter.log import OUTAGE, Repeated, get_logger
-from wsadapter.roles.repairer.partition_watch import PartitionWatch
 
 MOST_GAPS: Final = 10_000
 CHUNK: Final = 2_000
@@ -92,7 +92,7 @@ class GapLog:
                 "enable.partition.eof": True,
             }
         )
-        self._partitions = PartitionWatch(kafka, (self._gaps, self._klines))
+        self._partitions = PartitionWatch(kafka, DaemonExecutor(1, "partitions"))
         self._next: dict[Key, int] = {}
         self._behind: dict[Key, int] = {}
         """Gap partitions that are not read to where they ended at the start."""
@@ -120,8 +120,8 @@ class GapLog:
     def poll(self, timeout: float) -> list[Message]:
         """Read on; returns the messages of candles."""
         candles = []
-        if added := self._partitions.added(self._next.keys()):
-            self._add(added)
+        if counts := self._partitions.counts():
+            self._add([key for key in self._places(counts) if key not in self._next])
         if self.refused:
             self._look_again(time.monotonic())
         for message in self._consumer.consume(CHUNK, timeout):
@@ -205,7 +205,7 @@ class GapLog:
             log.warning("closed without an answer of the broker")
 
     def _assign(self, counts: Mapping[str, int]) -> None:
-        wanted = [TopicPartition(t, n) for t in (self._gaps, self._klines) for n in range(counts.get(t, 0))]
+        wanted = [TopicPartition(*key) for key in self._places(counts)]
         for at in self._consumer.committed(wanted, timeout=ANSWER_SECONDS):
             if at.error is not None:
                 raise KafkaException(at.error)
@@ -220,8 +220,13 @@ class GapLog:
                 self._behind[key] = end
         self._consumer.assign([TopicPartition(*key, offset) for key, offset in self._next.items()])
 
-    def _add(self, partitions: Iterable[Key]) -> None:
+    def _places(self, counts: Mapping[str, int]) -> list[Key]:
+        return [(name, n) for name in (self._gaps, self._klines) for n in range(counts.get(name, 0))]
+
+    def _add(self, partitions: Sequence[Key]) -> None:
         """All that is in them came while we read."""
+        if not partitions:
+            return
         for key in partitions:
             self._next[key] = 0
             if key[0] == self._klines:

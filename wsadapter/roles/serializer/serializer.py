@@ -21,17 +21,16 @@ One way down: serializer -> spooling -> delivery -> producer; none knows who cal
 Owns the read side of its rings, its spool and its stats page.
 """
 
-import contextlib
-import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, NamedTuple
 
 from wsadapter.errors import Reason, ServiceUnavailable
 from wsadapter.events.streams import SPECS
 from wsadapter.executor import DaemonExecutor
+from wsadapter.kafka.partition_watch import PartitionWatch
 from wsadapter.kafka.settings import LINGER_MS
 from wsadapter.kafka.topics import ensure_topics, message_limit, partition_counts, topic_name
 from wsadapter.log import Repeated, get_logger
@@ -45,20 +44,25 @@ from wsadapter.supervision.child import Child
 BATCH_RECORDS: Final = 8_192
 """Records of one ring in one cycle."""
 BATCH_BYTES: Final = 64 << 20
+"""Of all rings in one cycle. With what one ring may add beyond it the batch is smaller than the client's queue."""
 FIRST_RECORDS: Final = 256
 """The first of a ring for a broker that has just been started: all that has gathered would keep it busy for long."""
 FEW_RECORDS: Final = 16
-"""Bytes of all rings in one cycle; of the rings behind those that have filled it a few records. With what one ring may
-add beyond it the batch is smaller than the client's queue."""
+"""Of the rings behind those that have filled the bytes of a cycle."""
 LONGEST_LINGER: Final = 0.5
 """Seconds from one batch to the next; the supervisor wants a sign of life every second."""
 DELIVERY_WAIT: Final = 0.05
-PARTITION_SECONDS: Final = 60.0
-"""Between two questions whether topics have more partitions."""
 SPOOL_WAIT: Final = 0.02
 """Seconds until it is checked again whether acknowledgements are overdue, and what the rings need."""
 
 log = get_logger()
+
+
+class Topics(NamedTuple):
+    """``partitions``: topic -> how many. ``largest_message``: bytes, None when the broker does not say."""
+
+    partitions: Mapping[str, int]
+    largest_message: int | None
 
 
 class Serializer:
@@ -66,20 +70,17 @@ class Serializer:
 
     def __init__(self, child: Child, producer: KafkaProducer, readers: list[Reader], spools: SpoolGenerations) -> None:
         kafka = self._kafka = child.args.config.kafka
-        self._counts: dict[str, int] = {}
-        """Topic -> partitions, as read last."""
-        self._asked: Future[None] | None = None
-        self._ask_at = math.inf
         self._child, self._producer, self._readers, self._spools = child, producer, readers, spools
         self._groups = [readers[first : first + RINGS_AT_ONCE] for first in range(0, len(readers), RINGS_AT_ONCE)]
         """Rings that are delivered and committed together."""
         self._linger = min(LONGEST_LINGER, float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000)
         self._executor = DaemonExecutor(1, "topics")
+        self._partitions = PartitionWatch(kafka, self._executor)
         self._was_awaited = child.is_awaited("kafka")
+        """The broker is one that is started with us; until it has acknowledged something."""
         self._reason = Reason.UNKNOWN
         """Why the topics are not there yet."""
-        """The broker is one that is started with us; until it has acknowledged something."""
-        self._topics_created: Future[int | None] | None = None
+        self._topics_created: Future[Topics] | None = None
         self._is_held_back = self._is_fitted = False
         self._delivery = Delivery(child.page, kafka, producer, readers, spools)
         self.spooling = Spooling(spools, readers, self._delivery, is_awaited=self._is_new)
@@ -113,7 +114,8 @@ class Serializer:
         if self.spooling.mode is not Mode.DIRECT:  # since the group before
             return True
         self._producer.rejoin()
-        self._ask_partitions()
+        if counts := self._partitions.counts():
+            self._learn_partitions(counts)
         delivery = self._delivery
         linger = 0.0 if self._child.stopping else self._linger
         room = BATCH_BYTES
@@ -165,28 +167,14 @@ class Serializer:
             return False
         if not self._is_fitted:
             self._is_fitted = True
-            self._producer.fit(self._topics_created.result())
-            self._learn_partitions()
+            topics = self._topics_created.result()
+            self._producer.fit(topics.largest_message)
+            self._learn_partitions(topics.partitions)
         return True
 
-    def _learn_partitions(self) -> None:
-        """The counts that the thread of the topics has read."""
+    def _learn_partitions(self, counts: Mapping[str, int]) -> None:
         names = {topic_name(self._kafka, spec.name): spec.kind for spec in SPECS}
-        self._delivery.partitioning.learn({names[name]: n for name, n in self._counts.items() if n and name in names})
-        self._ask_at = time.monotonic() + PARTITION_SECONDS
-
-    def _ask_partitions(self) -> None:
-        """Every now and then, whether partitions were added."""
-        if self._asked is not None and self._asked.done():
-            self._asked = None
-            self._learn_partitions()
-        elif self._asked is None and time.monotonic() > self._ask_at:
-            self._asked = self._executor.call(self._read_counts)
-
-    def _read_counts(self) -> None:
-        """In the thread of the topics."""
-        with contextlib.suppress(ServiceUnavailable):
-            self._counts = partition_counts(self._kafka, 5.0)
+        self._delivery.partitioning.learn({names[name]: n for name, n in counts.items() if n and name in names})
 
     def drained(self) -> bool:
         """Nothing is left that could be delivered."""
@@ -216,16 +204,15 @@ class Serializer:
         page, spools = self._child.page, self._spools
         page["spool_bytes"], page["spool_records"] = spools.size, spools.records
 
-    def _create_topics(self) -> int | None:
-        """Returns when the topics are there, with what they accept at most; the broker may be away as long as it likes.
-        In a thread of its own."""
+    def _create_topics(self) -> Topics:
+        """Returns when the topics are there; the broker may be away as long as it likes. In a thread of its own."""
         pause, said = threading.Event(), Repeated(SAY_AGAIN)
         while True:
             try:
                 ensure_topics(self._kafka, 2.0)
-                self._counts = partition_counts(self._kafka, 2.0)
+                topics = Topics(partition_counts(self._kafka, 2.0), message_limit(self._kafka, 2.0))
                 self._reason = Reason.UNKNOWN
-                return message_limit(self._kafka, 2.0)
+                return topics
             except ServiceUnavailable as error:
                 self._reason = error.reason
                 if (repeated := said(error.reason)) is not None:

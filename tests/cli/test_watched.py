@@ -29,6 +29,13 @@ tests:
     input_series:
       - {series: 'wsadapter_ring_dropped_total{connection="a",stream="trade"}', values: '0 0 5 5 5 5 5 5 5 5 5 5'}
       - {series: 'wsadapter_ready{instance="host:9464"}', values: '1 1 1 0 0 0 0 1'}
+      - {series: 'wsadapter_ready{job="recorders",instance="b:9464"}', values: '1 1'}
+      - {series: 'up{job="recorders",instance="b:9464"}', values: '1 1 0 0 0 0 0 0 0 0'}
+      - {series: 'up{job="wsadapter",instance="never:9464"}', values: '0 0 0 0 0 0 0 0 0 0'}
+      - {series: 'up{job="node",instance="other:9100"}', values: '0 0 0 0 0 0 0 0 0 0'}
+      - {series: 'wsadapter_stream_state{exchange="x",symbol="A",stream="trade"}', values: '3x60'}
+      - {series: 'wsadapter_stream_state{exchange="x",symbol="A",stream="depth"}', values: '3x60'}
+      - {series: 'wsadapter_stream_state{exchange="x",symbol="B",stream="raw_trade"}', values: '4x60'}
     alert_rule_test:
       - eval_time: 1m
         alertname: WsadapterEventsLost
@@ -49,6 +56,29 @@ tests:
       - eval_time: 7m
         alertname: WsadapterNotReady
         exp_alerts: []
+      - eval_time: 5m
+        alertname: WsadapterDown
+        exp_alerts:
+          - {exp_labels: {severity: page, job: wsadapter, instance: "never:9464"}, exp_annotations: {
+            summary: "Nothing answers at never:9464: the recorder, its monitor or the machine is gone.",
+            runbook: "docs/runbook.md#wsadapterdown"}}
+          - {exp_labels: {severity: page, job: recorders, instance: "b:9464"}, exp_annotations: {
+            summary: "Nothing answers at b:9464: the recorder, its monitor or the machine is gone.",
+            runbook: "docs/runbook.md#wsadapterdown"}}
+      - eval_time: 40m
+        alertname: WsadapterStreamDead
+        exp_alerts:
+          - {exp_labels: {severity: page, exchange: x, symbol: A, stream: depth}, exp_annotations: {
+            summary: "x A depth is refused, or silent on a live connection.",
+            runbook: "docs/runbook.md#wsadapterstreamdead"}}
+          - {exp_labels: {severity: page, exchange: x, symbol: B, stream: raw_trade}, exp_annotations: {
+            summary: "x B raw_trade is refused, or silent on a live connection.",
+            runbook: "docs/runbook.md#wsadapterstreamdead"}}
+      - eval_time: 40m
+        alertname: WsadapterStreamQuiet
+        exp_alerts: [{exp_labels: {severity: warn, exchange: x, symbol: A, stream: trade}, exp_annotations: {
+          summary: "x A trade is silent: dead, or its market is quiet.",
+          runbook: "docs/runbook.md#wsadapterstreamquiet"}}]
 """
 
 

@@ -148,7 +148,9 @@ def advice(found: Capacity, config: Config) -> str:
     quiet = [word for word, events in found.topics.items() if events < ONE_PARTITION]
     if config.kafka.partitions == 1 or not quiet:
         return ""
-    return f"1 is enough for {', '.join(quiet)}, if you make these topics yourself; kafka.partitions is for all"
+    return (
+        f"1 is enough for {', '.join(quiet)}, if you make these topics yourself; kafka.partitions is for every stream"
+    )
 
 
 def lines(found: Capacity, config: Config) -> Iterator[tuple[str, str]]:

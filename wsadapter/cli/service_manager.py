@@ -1,7 +1,7 @@
 """A start that failed, under a service manager: it is held for a moment before the process ends.
 
 supervisord has no pause between two starts of a program with ``startsecs = 0``, which it needs to look at exit codes
-from the first moment on; systemd gives up after some starts in a row. So what fails at once holds on here: an ordinary
+from the first moment on; the unit starts again without an end. So what fails at once holds on here: an ordinary
 failure until the process is `FAILED_SECONDS` old; another supervisor in the state directory until that one is gone (its
 recording goes on meanwhile, and the next start replaces it), `RUNNING_SECONDS` at most.
 

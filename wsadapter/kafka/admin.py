@@ -24,13 +24,17 @@ T = TypeVar("T")
 
 
 class Admin(AdminClient):
-    """``heard``: what it was told."""
+    """``heard``: what it was told. Making one raises `ServiceUnavailable` where librdkafka refuses its settings: a
+    certificate that is just being replaced."""
 
     def __init__(self, kafka: KafkaConfig) -> None:
         self.heard = Heard(LIBRDKAFKA)
         self._servers = kafka.bootstrap_servers
         settings: dict[str, Any] = {**admin_config(kafka), "error_cb": self.heard.note, "logger": self.heard}
-        super().__init__(settings)
+        try:
+            super().__init__(settings)
+        except KafkaException as error:
+            raise self.heard.unavailable(self._servers, "", error) from None
 
     def __bool__(self) -> bool:
         """It is there. Its length is what its queue holds: without this a client that is idle would be false, and

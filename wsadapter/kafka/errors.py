@@ -43,7 +43,7 @@ _REASONS: Final = {
 _BY_TEXT: Final = (
     # librdkafka has one code for whatever befalls a connection
     (re.compile("Connection refused"), Reason.REFUSED),
-    (re.compile("SSL handshake failed|to a SSL listener|require SSL"), Reason.TLS),
+    (re.compile(r"SSL handshake failed|to a SSL listener|require SSL|\bssl\.[a-z.]+ failed"), Reason.TLS),
     (re.compile("timed out|timeout", re.IGNORECASE), Reason.SLOW),
 )
 _GOES_AWAY: Final = re.compile("handshake failed: Local: (?:Broker transport failure|Timed out)")

@@ -123,7 +123,7 @@ def test_coverage_is_kept_as_long_as_the_rows_that_it_is_about() -> None:
 
     assert rules() == [
         "toDate(`from`) + INTERVAL 30 DAY DELETE WHERE stream IN ('depth', 'book_ticker')",
-        "(`from`) + INTERVAL 90 DAY DELETE WHERE stream IN ('trade')",
+        "(`from`) + INTERVAL 90 DAY DELETE WHERE stream IN ('trade', 'raw_trade')",
     ]
     assert rules(coverage=60) == [
         "toDate(`from`) + INTERVAL 60 DAY",

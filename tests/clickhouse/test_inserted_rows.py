@@ -93,7 +93,9 @@ def test_rows_past_their_ttl_are_not_looked_for(bench: TableBench) -> None:
     said = Coverage(
         "binance", "BTCUSDT", None, None, 10**18, Source.WEBSOCKET, "m-0", None, "trade", "", 10**18, 10**18
     )
-    assert Presence(bench.client, settings).lacking(BY_STREAM["coverage"], [message(said, 1, 1)]) == []
+    for word in ("trade", "raw_trade"):
+        of_it = structs.replace(said, stream=word)
+        assert Presence(bench.client, settings).lacking(BY_STREAM["coverage"], [message(of_it, 1, 1)]) == [], word
     of_another = structs.replace(said, stream="depth")
     assert Presence(bench.client, settings).lacking(BY_STREAM["coverage"], [message(of_another, 1, 1)]) == [0]
 

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from wsadapter.clickhouse.conversion import literal, quoted
-from wsadapter.events.streams import SPECS
+from wsadapter.events.streams import RAW_TRADE, SPECS, stream_of
 
 COVERAGE: Final = "coverage"
+WORDS: Final = (*(spec.name for spec in SPECS if not spec.ours), RAW_TRADE)
+"""What rows of coverage are about."""
 
 
 def ttl(column: str, days: int | None) -> str:
@@ -19,19 +21,19 @@ def ttl(column: str, days: int | None) -> str:
     return f"toDate({quoted(column)}) + INTERVAL {days} DAY" if days else ""
 
 
-def coverage_days(ttl_days: Mapping[str, int], stream: str) -> int | None:
-    """Of the rows of coverage about a stream."""
-    return min((ttl_days[table] for table in (COVERAGE, stream) if table in ttl_days), default=None)
+def coverage_days(ttl_days: Mapping[str, int], word: str) -> int | None:
+    """Of the rows of coverage of this word."""
+    return min((ttl_days[table] for table in (COVERAGE, stream_of(word)) if table in ttl_days), default=None)
 
 
 def coverage_ttl(ttl_days: Mapping[str, int]) -> str:
-    """One rule for the streams that are kept as long: ClickHouse tells rules apart by their times alone."""
+    """One rule for the words that are kept as long: ClickHouse tells rules apart by their times alone."""
     own = ttl_days.get(COVERAGE)
-    streams: dict[int, list[str]] = {}
-    for spec in SPECS:
-        days = coverage_days(ttl_days, spec.name)
-        if days and days != own and not spec.ours:
-            streams.setdefault(days, []).append(literal(spec.name))
+    words: dict[int, list[str]] = {}
+    for word in WORDS:
+        days = coverage_days(ttl_days, word)
+        if days and days != own:
+            words.setdefault(days, []).append(literal(word))
     rules = [ttl("from", own)] if own else []
-    rules += [f"{ttl('from', days)} DELETE WHERE stream IN ({', '.join(streams[days])})" for days in sorted(streams)]
+    rules += [f"{ttl('from', days)} DELETE WHERE stream IN ({', '.join(words[days])})" for days in sorted(words)]
     return ", ".join(rules)

@@ -5,6 +5,7 @@ should be is said with its place."""
 import gzip
 import hashlib
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.integration
 SECOND = 10**9
 DAY = "2026-03-10"
 START = 1_773_100_800 * SECOND
-END = START + 86_400 * SECOND
+DAY_NS = 86_400 * SECOND
+END = START + DAY_NS
 FROM, TO = f"{DAY}T00:00:00Z", "2026-03-11T00:00:00Z"
 
 
@@ -312,6 +314,28 @@ def test_a_file_that_is_there_and_has_holes_is_not_called_whole_the_next_time(
     for told in ("01:40:00.000 and 2026-03-10 02:40:00.000", "23:00:00.000 and 2026-03-11 00:00:00.000"):
         assert f"no rows between 2026-03-10 {told}" in first[2]
         assert f"no rows between 2026-03-10 {told}" in said
+
+
+def test_the_days_of_a_file_of_a_month_are_rows_of_their_own(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    """So a TTL removes of them what it removes of the rows; what is left is there already, and has no holes."""
+    path = changed(files, tmp_path, lambda lines: lines).rename(tmp_path / "BTCUSDT-aggTrades-2026-03.zip")
+    assert bring_in(bench, path)[0] == ExitCode.OK
+    spans = "SELECT toString(`from`), dateDiff('hour', `from`, `to`) FROM {db}.coverage FINAL ORDER BY `from`"
+    assert sql(bench, spans) == [[f"2026-03-{day:02} 00:00:00.000000000", 24] for day in range(1, 32)]
+
+    code, account, said = bring_in(bench, path)
+    assert (code, account["files"][0]["state"]) == (ExitCode.OK, "already there"), said
+
+    ((connection,),) = sql(bench, "SELECT DISTINCT connection FROM {db}.coverage")
+    bench.client.command(f"TRUNCATE TABLE {bench.settings.database}.coverage")
+    left = [START + day * DAY_NS for day in range(-5, 22)]  # from the 5th on
+    bench.insert("coverage", [coverage(at, at + DAY_NS, connection=connection) for at in left])
+    days = time.time_ns() // DAY_NS - START // DAY_NS + 6
+    with bench.config.open("a") as config:
+        config.write(f"[clickhouse.ttl_days]\ntrade = {days}\n")
+    code, account, said = bring_in(bench, path)
+    assert (code, account["files"][0]["state"]) == (ExitCode.OK, "already there"), said
+    assert verdicts(bench)["trade"] == "complete"
 
 
 def test_a_day_that_ends_too_early_is_not_complete(bench: AuditBench, files: Path, tmp_path: Path) -> None:

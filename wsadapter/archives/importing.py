@@ -1,4 +1,4 @@
-"""One file of a venue -> rows of its stream, with source ARCHIVE, and coverage of its day.
+"""One file of a venue -> rows of its stream, with source ARCHIVE, and coverage of its days.
 
 The rows go to the inbox that ClickHouse has for files of the stream, and through its view into the table; not to Kafka.
 They have the sorting key of the rows that were recorded live, and where there is such a row it is the one that counts
@@ -31,6 +31,7 @@ from wsadapter.clickhouse.conversion import quoted
 from wsadapter.clickhouse.inserts import Inserter, archive_statement
 from wsadapter.clickhouse.lost_inserts import insert_events, make_sure, token_again
 from wsadapter.clickhouse.presence import Presence
+from wsadapter.clickhouse.retention import DAY_NS, coverage_days, kept_from
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Coverage, Source
 from wsadapter.events.streams import BY_STREAM
@@ -97,7 +98,7 @@ class Importer:
         try:
             connection = f"{CONNECTION}{task.path.name}:{digest(task.path)[:16]}"
             if not again and (covered := self._covered(task, connection)):
-                outcome.already, outcome.holes = True, _between(covered, task.named)
+                outcome.already, outcome.holes = True, _between(covered, task.named, self._kept_from(task))
                 outcome.hole_count = len(outcome.holes)
             else:
                 self._import(task, connection, outcome, advance)
@@ -178,23 +179,36 @@ class Importer:
         covered = SeriesTables(self._client, self._settings.database, task.series).covered()
         return [(one.from_ns, one.to_ns) for one in covered if one.connection == connection]
 
+    def _kept_from(self, task: Task) -> int:
+        """Coverage from before it may be removed already."""
+        return kept_from(coverage_days(self._settings.ttl_days, task.series.stream), time.time_ns())
+
     def _insert_coverage(self, task: Task, connection: str, spans: list[Span], now_ns: int) -> None:
         exchange, symbol, stream, interval = task.series
         events = [
             Coverage(exchange, symbol, None, None, now_ns, Source.ARCHIVE, connection, None, stream, interval, *span)
-            for span in spans
+            for span in _by_day(spans)
         ]
         token = f"{connection}:{':'.join(task.series)}:{now_ns}"
         insert_events(self._inserter, self._presence, self._settings, BY_STREAM["coverage"], events, token)
 
 
-def _between(covered: Sequence[Span], named: Span | None) -> list[Span]:
-    """The holes of a file that covers this: between two spans, though they touch, and, if all of it is in the time of
-    the file's name, at the edges of that."""
-    holes = [(before, after) for (_, before), (after, _) in pairwise(covered) if after >= before]
+def _by_day(spans: Sequence[Span]) -> Iterator[Span]:
+    """Cut at midnight (UTC), so that a TTL removes of coverage what it removes of the rows."""
+    for from_ns, to_ns in spans:
+        cuts = [*range((from_ns // DAY_NS + 1) * DAY_NS, to_ns, DAY_NS), to_ns]
+        yield from pairwise((from_ns, *cuts))
+
+
+def _between(covered: Sequence[Span], named: Span | None, kept_ns: int) -> list[Span]:
+    """The holes of a file that covers this: between two spans, though they touch, unless that is at midnight, and, if
+    all of it is in the time of the file's name, at the edges of that. Of the time before ``kept_ns`` nobody knows."""
+    between = [(before, after) for (_, before), (after, _) in pairwise(covered)]
+    holes = [(before, after) for before, after in between if after > before or (after == before and after % DAY_NS)]
     first, last = covered[0][0], covered[-1][1]
     if named is not None and named[0] <= first and last <= named[1]:
-        holes += [(before, after) for before, after in ((named[0], first), (last, named[1])) if after > before]
+        edges = (max(named[0], kept_ns), first), (last, named[1])
+        holes += [(before, after) for before, after in edges if after > before]
     return sorted(holes)
 
 

@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from wsadapter.clickhouse.conversion import NAME, enum_of, literal, quoted, scale, table_columns
-from wsadapter.clickhouse.retention import COVERAGE, coverage_days
+from wsadapter.clickhouse.retention import COVERAGE, coverage_days, kept_from
 from wsadapter.clickhouse.schema import REJECTED, placed
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Source
@@ -34,7 +34,6 @@ ROWS: Final = 500
 """Of one question."""
 KEYS: Final = 50
 """Of one question about each of them."""
-DAY_NS: Final = 86_400 * 10**9
 SECONDS: Final = 20
 """That one may take on the server."""
 _SHARED: Final = ("Replicated", "Shared", "Distributed")
@@ -127,14 +126,14 @@ class Presence:
         parse = getattr(market_pb2, spec.message).FromString
         columns = {column.name: column for column in table_columns(spec)}
         closed_only = "closed" in columns and not self._settings.open_candles
-        ttl_days, today = self._settings.ttl_days, time.time_ns() // DAY_NS
+        ttl_days, now_ns = self._settings.ttl_days, time.time_ns()
         for number, message in enumerate(messages):
             try:
                 event = parse(message)
             except DecodeError:
                 continue
             days = coverage_days(ttl_days, event.stream) if spec.name == COVERAGE else ttl_days.get(spec.name)
-            expired = days is not None and _ns(spec.partition_time, event) // DAY_NS <= today - days
+            expired = _ns(spec.partition_time, event) < kept_from(days, now_ns)
             if not expired and (not closed_only or event.closed):
                 yield _row(spec, columns, number, event)
 

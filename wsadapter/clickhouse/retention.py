@@ -12,6 +12,7 @@ from wsadapter.clickhouse.conversion import literal, quoted
 from wsadapter.events.streams import RAW_TRADE, SPECS, stream_of
 
 COVERAGE: Final = "coverage"
+DAY_NS: Final = 86_400 * 10**9
 WORDS: Final = (*(spec.name for spec in SPECS if not spec.ours), RAW_TRADE)
 """What rows of coverage are about."""
 
@@ -19,6 +20,11 @@ WORDS: Final = (*(spec.name for spec in SPECS if not spec.ours), RAW_TRADE)
 def ttl(column: str, days: int | None) -> str:
     # Date lasts until 2149; DateTime ends in 2106, and a sum beyond it would expire at once
     return f"toDate({quoted(column)}) + INTERVAL {days} DAY" if days else ""
+
+
+def kept_from(days: int | None, now_ns: int) -> int:
+    """Where the first UTC day begins whose rows are kept."""
+    return (now_ns // DAY_NS - days + 1) * DAY_NS if days else 0
 
 
 def coverage_days(ttl_days: Mapping[str, int], word: str) -> int | None:

@@ -10,6 +10,7 @@ from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Limit
 from wsadapter.roles.repairer import open_interest
 from wsadapter.roles.repairer.open_interest import (
+    DAY_NS,
     EVERY_SECONDS,
     LIVE,
     REFUSED,
@@ -88,6 +89,19 @@ def test_what_an_earlier_process_asked_for_in_time_is_covered(silent: int, since
     driven.answer(answer("A", 0), START)
 
     assert [(row.from_ns, row.to_ns) for row in driven.coverage] == [(START + since * S, START)]
+
+
+@pytest.mark.parametrize("received", [-15, -5])
+def test_a_new_day_is_a_row_of_its_own(received: int) -> None:
+    """Also where the last answer of the day before came to another process. Seconds from a midnight."""
+    midnight = START // DAY_NS * DAY_NS + DAY_NS
+    driven = Driven(poll("A", received=midnight + received * S))
+    for at in range(received + 10, 26, 10):
+        assert symbol_asked(driven, float(at - received)) == "A"
+        driven.answer(answer("A", at), midnight + at * S)
+
+    rows = {row.from_ns: row.to_ns for row in driven.coverage}  # the newest of each
+    assert {(first - midnight) // S: (last - midnight) // S for first, last in rows.items()} == {received: 5, 5: 25}
 
 
 def test_what_was_missed_is_not_caught_up() -> None:

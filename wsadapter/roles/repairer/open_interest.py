@@ -124,14 +124,16 @@ class OpenInterestPoll(Job):
         elif not entry.covered_ns:
             # asked for as often as ever, though by another process before
             entry.covered_ns = entry.received_ns or received_ns
-        elif entry.received_ns // DAY_NS != received_ns // DAY_NS:
-            entry.covered_ns = entry.received_ns
         entry.received_ns, entry.state, entry.own = received_ns, LIVE, True
         if event.event_time_ns is None or event.event_time_ns != entry.venue_ns:
             entry.venue_ns = event.event_time_ns
             event.last_gap_ns = entry.gap_ns
             events.append(event)
         events.append(self._coverage(symbol, entry))
+        if entry.covered_ns // DAY_NS != received_ns // DAY_NS:
+            # the day before ends here; what follows is a row of its own at once
+            entry.covered_ns = received_ns
+            events.append(self._coverage(symbol, entry))
         return events
 
     def _coverage(self, symbol: str, entry: PolledSymbol) -> Coverage:

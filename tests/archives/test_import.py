@@ -422,6 +422,18 @@ def test_gaps_that_a_file_fills_are_repaired_and_others_stay(bench: AuditBench, 
     assert bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")[1]["series"][0]["gaps_repaired"] == 0
 
 
+def test_gaps_of_connections_are_not_of_a_series_that_was_never_recorded(bench: AuditBench, files: Path) -> None:
+    hour = START + 3600 * SECOND
+    bench.insert("coverage", [coverage(START, END, symbol="ETHUSDT")])
+    bench.insert("gap", [gap(hour, hour + SECOND), gap(hour, hour + SECOND, stream="trade", connection="another")])
+
+    code, account, _ = bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")
+
+    assert (code, account["series"][0]["gaps_repaired"]) == (ExitCode.OK, 0)
+    assert sql(bench, "SELECT DISTINCT symbol, repair_state FROM {db}.gap FINAL") == [["", "open"]]
+    assert verdicts(bench)["trade"] == "complete"
+
+
 def test_a_gap_that_begins_with_the_day_is_not_filled_by_that_day_alone(
     bench: AuditBench, files: Path, tmp_path: Path
 ) -> None:

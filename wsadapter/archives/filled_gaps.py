@@ -3,8 +3,8 @@
 A gap of a series is filled when files cover all of its time and `MARGIN_NS` before it, however many these are: its
 times are ours, of receiving, and theirs the venue's. Its next record says so: the same ``gap_id``, named for this
 series alone, so that what it is for other symbols and streams of its connection stays. Of a gap that lasts, and of one
-of a connection that did not carry the series, nothing is said. It is the last word: a repairer that is still at work on
-the gap does not take it back.
+of a connection that did not carry the series, nothing is said: of a series that was never recorded, none did. It is the
+last word: a repairer that is still at work on the gap does not take it back.
 """
 
 import hashlib
@@ -58,6 +58,7 @@ def _filled(tables: SeriesTables) -> list[GapRecord]:
         record
         for record in (tables.gaps(spans[0][0], spans[-1][1]) if spans else ())
         if record.repair_state != RepairState.REPAIRED
+        and (record.symbol or carried)
         and may_concern(record, carried)
         and record.ended_ns is not None
         and any(first <= record.started_ns - MARGIN_NS and record.ended_ns <= last for first, last in spans)

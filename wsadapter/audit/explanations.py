@@ -12,7 +12,8 @@ ends where it begins, when it was found) explains of each series the last hole b
 ``rejected`` explain what they are.
 
 One that is ``repaired`` says that nothing is missing: it explains nothing, and a hole in it is a claim that is wrong.
-Of a gap of all streams, the rows about single ones say what it is of them.
+Of a gap of all streams, the rows about single ones say what it is of them; while it is open, it is of all others what
+its own row says.
 """
 
 from bisect import bisect_left, bisect_right
@@ -146,9 +147,12 @@ class Explanations:
         return met
 
     def _rows_about(self, gap: GapRow, one: SeriesHole) -> list[GapRow]:
-        """The gap, or where it has rows about single streams, those about the hole's series."""
+        """The gap, or where it has rows about single streams, those about the hole's series. Beside one that is open
+        they are of files (`wsadapter.archives.filled_gaps`), and say nothing of other series."""
         streams = self._streams.get(gap.gap_id)
-        return [gap] if streams is None else [row for row in streams if about(row, one)]
+        named = [row for row in streams or () if about(row, one)]
+        whole = streams is None or gap.repair_state == RepairState.OPEN
+        return named or ([gap] if whole else [])
 
     def _last_before_discovery(self, holes: Sequence[SeriesHole]) -> dict[int, GapRow]:
         """Number of a hole -> the `kafka_retention` that took its events: in each series the last one before it."""

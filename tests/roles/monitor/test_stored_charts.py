@@ -172,6 +172,30 @@ def test_without_numbers_only_what_is_later_than_a_fetched_book_changes_it(spot:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("numbered", [True, False])
+def test_redundant_connections_change_one_book(spot: TableBench, numbered: bool) -> None:
+    """The first copy of each change is stored, whichever of them it came by."""
+    rows = [
+        book(NOON, UpdateType.SNAPSHOT, 100, {"100": "1", "99": "1"}, {"101": "1", "102": "1"}),
+        book(NOON + SECOND, UpdateType.DELTA, 101, {"100": "0"}, {}),
+        book(NOON + 2 * SECOND, UpdateType.DELTA, 102, {"98": "5"}, {"101": "0"}),
+        book(NOON + 3 * SECOND, UpdateType.DELTA, 103, {"99": "0"}, {"100.5": "3"}),
+    ]
+    symbol = "N" if numbered else "U"
+    for row in rows:
+        row.symbol = symbol
+        if not numbered:
+            row.first_update_id = row.last_update_id = row.previous_update_id = None
+    for row in rows[2:]:
+        row.connection = f"{CONNECTION}-r2"
+    record(spot, [coverage("depth", NOON, NOON + MINUTE, symbol=symbol), *rows])
+
+    status, found = asked(spot.settings, "/book", exchange="binance", symbol=symbol, at=NOON // SECOND + 30)
+    assert (status, found["bids"], found["asks"]) == (200, [["98", "5"]], [["100.5", "3"], ["102", "1"]])
+    assert (found["changes"], found["verdict"]) == (3, "complete")
+
+
+@pytest.mark.integration
 def test_no_book_before_the_first_one(recorded: TableBench) -> None:
     status, found = asked(recorded.settings, "/book", **BTC, at=NOON // SECOND - 5)
     assert (status, "no whole book" in found["error"]) == (400, True)

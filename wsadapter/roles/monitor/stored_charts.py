@@ -54,7 +54,6 @@ class BadQuestion(WsadapterError):
 class BookRow(Struct, frozen=True):
     at_ns: int
     last_update_id: int | None
-    connection: str
     source: str
     bid_price: list[str]
     bid_quantity: list[str]
@@ -205,7 +204,7 @@ class StoredCharts:
         since = "fromUnixTimestamp64Nano({since:Int64}, 'UTC')"
         return (
             "SELECT toUnixTimestamp64Nano(d.time) AS at_ns, d.last_update_id AS last_update_id, "
-            f"toString(d.connection) AS connection, toString(d.source) AS source, {sides} "
+            f"toString(d.source) AS source, {sides} "
             f"FROM {quoted(self._settings.database)}.depth AS d FINAL WHERE d.exchange = {{exchange:String}} "
             f"AND d.symbol = {{symbol:String}} AND d.update_type = '{kind}' AND d.time >= {since} "
             f"AND d.time <= fromUnixTimestamp64Nano({{at:Int64}}, 'UTC') ORDER BY {order} LIMIT {limit} "
@@ -248,10 +247,8 @@ class StoredCharts:
 
 
 def _follows(change: BookRow, snapshot: BookRow) -> bool:
-    """Whether a change is behind the snapshot, by number or else by time, and of its connection, or of any where that
-    came over REST."""
-    if snapshot.source == "WEBSOCKET" and change.connection != snapshot.connection:
-        return False
+    """Whether a change is behind the snapshot, by number or else by time; over whichever connection: of redundant ones
+    each change is stored once."""
     known = change.last_update_id is not None and snapshot.last_update_id is not None
     if not known:
         return change.at_ns >= snapshot.at_ns

@@ -13,7 +13,7 @@ from road.test_queries import QUERIES
 from samples import NS, full
 
 from wsadapter.events import Event, Gap, Liquidation, Trade
-from wsadapter.events.gaps import GapCause, RepairState, begin, ended
+from wsadapter.events.gaps import GapCause, RepairState, begin, ended, with_state
 from wsadapter.exchanges.rest_api import Filled, Instrument, Series
 from wsadapter.roles.repairer.gap_outcomes import streams_of, with_outcome
 from wsadapter.roles.repairer.instruments import lines
@@ -119,3 +119,15 @@ def test_a_hole_is_one_row_however_its_streams_fared(bench: TableBench) -> None:
 
     found = ask(bench, "Which gaps", "stream", "cause", "repair_state")
     assert sorted(found) == [["", "disconnect", "open"], ["", "disconnect", "partial"]]
+
+
+def test_a_hole_of_which_a_file_filled_the_single_trades_is_still_one(bench: TableBench) -> None:
+    at_ns = minute_ago()
+    hole = begin(
+        GapCause.STALE, at_ns, at_ns, exchange="binance", connection="binance-market-0", stream="trade",
+        symbol="BTCUSDT", ended_ns=at_ns + SECOND, gap_id="1:1",
+    )  # fmt: skip
+    hole = with_state(hole, RepairState.UNREPAIRABLE)
+    bench.events(hole, structs.replace(with_state(hole, RepairState.REPAIRED), stream="raw_trade"))
+
+    assert ask(bench, "Which gaps", "stream", "cause", "repair_state") == [["trade", "stale", "unrepairable"]]

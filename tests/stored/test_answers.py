@@ -90,6 +90,25 @@ def test_an_answer_is_bounded_in_bytes(answers: Answers, bench: TableBench, monk
     assert trades(answers, answer["more"]["start"])["rows"][0][1] == str(len(answer["rows"]))
 
 
+def test_a_moment_with_more_rows_than_the_bytes_allow_is_one_page(
+    answers: Answers, bench: TableBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_BYTES", 2_000)
+    record(bench, [trade(number, NOON + max(0, number - 99) * SECOND // 10) for number in range(200)])
+    record(bench, [coverage("trade", NOON, NOON + MINUTE)])
+    seen: list[str] = []
+    pages: list[int] = []
+    start: Any = NOON
+    while start is not None:
+        answer = trades(answers, start)
+        seen += [row[1] for row in answer["rows"]]
+        pages.append(len(answer["rows"]))
+        start = answer["more"] and answer["more"]["start"]
+    assert sorted(seen, key=int) == [str(number) for number in range(200)]
+    assert pages[0] == 100
+    assert max(pages[1:]) < 50
+
+
 def test_nothing_recorded_is_no_answer_about_the_market(answers: Answers, bench: TableBench) -> None:
     answer = trades(answers)
     assert (answer["rows"], answer["completeness"]["verdict"]) == ([], "missing")

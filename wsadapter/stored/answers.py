@@ -3,7 +3,8 @@
 Guarantees: every answer says of which time it is (``range``), whether that is complete, where it is not, and as of
 when. Decimals are the venue's digits, as text, never a float; times are UTC with nanoseconds. An answer has no more
 than `MOST_ROWS` rows and about `MOST_BYTES` bytes; where there is more, ``more`` has the time from which to ask again,
-and asking so gives each row once. Rows of one moment are never parted.
+and asking so gives each row once. Rows of one moment are never parted: those that are more bytes are an answer of their
+own.
 
 Pure but for the `wsadapter.stored.Stored` that it is given; owns nothing.
 """
@@ -52,9 +53,10 @@ class Answers:
             )
             values = _values(found)
             size = len(json.dumps(values))
-            if size <= MOST_BYTES or len(values) <= 1 or values[0][0] == values[-1][0]:
+            if size <= MOST_BYTES or values[0][0] == values[-1][0]:
                 break
-            limit = max(1, len(values) * MOST_BYTES // (size + size // 8))
+            of_the_first = sum(row[0] == values[0][0] for row in values)
+            limit = max(of_the_first, len(values) * MOST_BYTES // (size + size // 8))
         until_ns = found.end_ns
         answer = self._head(stream, exchange, symbol, start_ns, until_ns, found.completeness)
         answer["columns"] = found.arrow.column_names

@@ -472,6 +472,32 @@ def test_a_gap_of_both_kinds_of_trades_is_not_filled_by_one(bench: AuditBench, f
     assert account["series"][0]["gaps_repaired"] == 1, "of single trades alone"
     assert verdicts(bench) == {"trade": "incomplete", "raw_trade": "complete"}
 
+    _, account, _ = bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")
+    assert account["series"][0]["gaps_repaired"] == 1, "files have both kinds"
+    assert verdicts(bench) == {"trade": "complete", "raw_trade": "complete"}
+
+
+def test_files_of_both_kinds_and_of_two_days_fill_gaps_at_once(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    hour = START + 3600 * SECOND
+    write_day(tmp_path, "binance", "BTCUSDT", "2026-03-09", steps=1.5)
+    bench.insert("gap", [gap(hour, hour + SECOND, symbol="BTCUSDT", stream="trade", repair_state="partial")])
+    raw = {
+        "exchange": "binance", "symbol": "BTCUSDT", "source": "WEBSOCKET", "aggregated": False, "trade_id": "1",
+        "trade_number": 1, "price": 1, "quantity": 1, "time": when(hour), "receive_time": when(hour), "version": 1,
+    }  # fmt: skip
+    bench.insert("trade", [raw])
+
+    paths = [
+        directory / f"BTCUSDT-{kind}-{day}.zip"
+        for directory, day in ((files / "binance", DAY), (tmp_path, "2026-03-09"))
+        for kind in ("aggTrades", "trades")
+    ]
+    code, account, told = bring_in(bench, *paths)
+
+    assert code == ExitCode.OK, told
+    assert {one["stream"]: one["gaps_repaired"] for one in account["series"]} == {"trade": 1, "raw_trade": 1}
+    assert verdicts(bench) == {"trade": "complete", "raw_trade": "complete"}
+
 
 def test_a_wrong_command_line_imports_nothing(bench: AuditBench, files: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("1,2\n")

@@ -4,17 +4,18 @@ A gap of a series is filled when files cover all of its time and `MARGIN_NS` bef
 times are ours, of receiving, and theirs the venue's. Its next record says so: the same ``gap_id``, named for this
 series alone, so that what it is for other symbols and streams of its connection stays. Of a gap that lasts, and of one
 of a connection that did not carry the series, nothing is said: of a series that was never recorded, none did. It is the
-last word: a repairer that is still at work on the gap does not take it back.
+last word: a repairer that is still at work on the gap does not take it back. Where both kinds of trades were recorded,
+single ones have a row of their own (``raw_trade``); with it a file of aggregated ones fills the gap.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
 from wsadapter.archives.importing import CONNECTION, Task
-from wsadapter.archives.series import GapRecord, SeriesTables, merged
+from wsadapter.archives.series import GapRecord, Series, SeriesTables, merged
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
 from wsadapter.clickhouse.inserts import Inserter, event_rows
 from wsadapter.clickhouse.lost_inserts import insert_events
@@ -31,12 +32,25 @@ MARGIN_NS: Final = 10 * 10**9
 NEIGHBOURHOOD_NS: Final = 86_400 * 10**9
 
 
+def fill_all(client: Client, settings: ClickHouseConfig, tasks: Iterable[Task]) -> dict[Series, int]:
+    """Of each series of these files: how many gaps are repaired now that were not. Single trades come first: what is
+    said of them decides about trades."""
+    by_series = {task.series: task for task in tasks}
+    order = sorted(by_series, key=lambda series: series.stream != RAW_TRADE)
+    counts = {series: fill(client, settings, by_series[series]) for series in order}
+    return {series: counts[series] for series in by_series}
+
+
 def fill(client: Client, settings: ClickHouseConfig, task: Task) -> int:
-    """Of the series of a file; returns how many gaps are repaired now that were not."""
+    """Of the series of a file."""
     try:
         tables = SeriesTables(client, settings.database, task.series)
         filled = _filled(tables)
-        if not filled or _has_others(tables, task, filled):
+        known = _of_single_trades(client, settings, task, filled)
+        others = [record for record in filled if record.gap_id not in known]
+        if others and _has_others(tables, task, others):
+            filled = [record for record in filled if record.gap_id in known]
+        if not filled:
             return 0
         events = [_repaired(task, record) for record in filled]
         spec = BY_STREAM["gap"]
@@ -63,6 +77,17 @@ def _filled(tables: SeriesTables) -> list[GapRecord]:
         and record.ended_ns is not None
         and any(first <= record.started_ns - MARGIN_NS and record.ended_ns <= last for first, last in spans)
     ]
+
+
+def _of_single_trades(client: Client, settings: ClickHouseConfig, task: Task, filled: Sequence[GapRecord]) -> set[str]:
+    """Those of the gaps, which a file of aggregated trades covers, of which files of single trades filled these."""
+    series = task.series
+    if not filled or series.stream != "trade" or not task.form.constants.get("aggregated"):
+        return set()
+    tables = SeriesTables(client, settings.database, series._replace(stream=RAW_TRADE))
+    records = tables.gaps(min(each.started_ns for each in filled) - 1, max(each.ended_ns or 0 for each in filled) + 1)
+    repaired = RepairState.REPAIRED
+    return {each.gap_id for each in records if each.stream == RAW_TRADE and each.repair_state == repaired}
 
 
 def _has_others(tables: SeriesTables, task: Task, filled: Sequence[GapRecord]) -> bool:

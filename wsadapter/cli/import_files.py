@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from wsadapter.archives.files import found
-from wsadapter.archives.filled_gaps import fill
+from wsadapter.archives.filled_gaps import fill_all
 from wsadapter.archives.importing import Importer, Outcome, Task
 from wsadapter.archives.series import Series
 from wsadapter.audit.sheet import add_row, plain_table, print_whole
@@ -74,7 +74,7 @@ def import_files(
                 watch.begin(task)
                 outcomes.append(importer.run(task, watch.advance, again))
                 watch.end(task, outcomes[-1])
-        repaired = {task.series: fill(client, settings, task) for task in tasks}
+        repaired = fill_all(client, settings, tasks)
     finally:
         client.close()
     _show(tasks, outcomes, repaired, as_json)

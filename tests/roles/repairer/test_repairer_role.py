@@ -210,6 +210,20 @@ def test_gaps_that_nobody_can_repair(bench: Bench, venue: VenueThread) -> None:
     assert bench.role.stop() == 0
 
 
+def test_a_gap_of_another_venue_is_not_filled_with_what_this_one_has(bench: Bench, venue: VenueThread) -> None:
+    """The feed's `exchange` was another one, and its connection had the same name."""
+    traded(venue, 40)
+    former = gap(1, 1, 1)
+    former.exchange = "bybit"
+    for name in ("first_missing", "last_missing", "missing_count"):
+        former.ClearField(name)
+    bench.say("gap", former)
+    bench.role.start()
+    (state,) = (event for event in bench.until(Gap, 1) if isinstance(event, Gap))
+    assert (state.exchange, state.repair_state) == ("bybit", "unrepairable")
+    assert bench.role.stop() == 0
+
+
 def test_a_gap_of_a_connection_says_what_became_of_each_stream(bench: Bench, venue: VenueThread) -> None:
     traded(venue, 40)
     whole = gap(1, 1, 1)

@@ -78,7 +78,8 @@ class Repairer:
         self._shared = host_directory(config.service.state_dir)
         self._publisher = RepairPublisher(child.args.ring, child.page)
         self._queues: dict[str, HostQueue] = {}
-        self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
+        self._carried: dict[tuple[str, str], tuple[HostQueue, RestExchange, list[Series]]] = {}
+        """By venue and connection: a feed may go to another venue, and its connections keep their names."""
         self._left: dict[str, list[tuple[int, Series]]] = {}
         """Since when (ns) a connection does not carry it any more."""
         self._series: dict[str, list[Series]] = {}
@@ -93,7 +94,8 @@ class Repairer:
                 for one in each.left
                 for series in rest.series(replace(each.plan, subscriptions=(one.subscription,)))
             ]
-            self._carried[each.plan.connection] = queue, rest, (own := rest.series(each.plan))
+            own = rest.series(each.plan)
+            self._carried[each.plan.exchange, each.plan.connection] = queue, rest, own
             self._series.setdefault(each.plan.exchange, []).extend(own)
             self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
         self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
@@ -264,7 +266,7 @@ class Repairer:
     def _carrier(self, gap: Gap) -> tuple[HostQueue | None, RestExchange | None, list[Series]]:
         """Who is asked, and for what: as its connection has it, or, of a symbol that another instance had then, the
         connection that has it now."""
-        queue, rest, carried = self._carried.get(gap.connection, (None, None, []))
+        queue, rest, carried = self._carried.get((gap.exchange, gap.connection), (None, None, []))
         if queue is None and self._shard is not None and gap.symbol:
             queue, rest = self._by_exchange.get(gap.exchange, (None, None))
             carried = self._series.get(gap.exchange, [])

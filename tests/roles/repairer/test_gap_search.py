@@ -156,6 +156,25 @@ def test_a_quiet_symbol_that_a_reload_took_is_asked_for_by_time(log: FakeLog) ->
     assert (int(query["startTime"]), int(query["endTime"])) == (START - 2_000, START + 31_000)
 
 
+@pytest.mark.parametrize("carried_by", [None, CONNECTION, "other-market-0"])
+def test_a_start_asks_for_what_its_plan_does_not_have_only_where_it_came_again(
+    log: FakeLog, carried_by: str | None
+) -> None:
+    """What is taken out of the configuration while nothing runs nobody misses. What the start still carried, or another
+    connection does, was left later."""
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_300))
+    case.record(range(1_000, 1_300), symbol="ETHUSDT")
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))
+    if carried_by is not None:
+        case.record(range(1_335, 1_390), symbol="ETHUSDT", connection=carried_by)
+    assert case.repair(START, START + 30_000, "restart")[0] == [*range(1_300, 1_330)]
+    asked = {query["symbol"] for query in case.asked}
+    assert asked == {"BTCUSDT"} | ({"ETHUSDT"} if carried_by is not None else set())
+
+
 def test_a_first_start_does_not_go_on_with_what_was_given_up(log: FakeLog) -> None:
     case = Case(log, one_a_second(1_000, 390, START - 300_000))
     case.record(range(1_000, 1_100), symbol="ETHUSDT")

@@ -10,7 +10,8 @@ time has to say where its hole begins: for the gap of a first connection its las
 where neither that nor the log's beginning is found the hole is at best ``partial``. A gap that ends before it began
 (the clock was set) bounds nothing by its times. What the log has of the connection before the gap, or a reload took
 from it since, is repaired like the series of its plan, which may be another one by now: as far as another connection
-has it, else to the gap's end. A look into the log is made of short steps, between which others have their turn.
+has it, else to the gap's end; of a start's gap only what came after it, too. A look into the log is made of short
+steps, between which others have their turn.
 """
 
 from collections import Counter
@@ -198,10 +199,19 @@ class GapRepair(RepairJob):
             return ranges | {_key(series): self._others[_key(series)].around for series in self._former()}
 
     def _former(self) -> list[Series]:
-        """What the connection had before the gap, and its plan does not have now. A first start looks far back: what is
+        """What the connection had before the gap, and its plan does not have now."""
+        return [each.around.series for each in self._others.values() if self._is_former(each)]
+
+    def _is_former(self, other: Other) -> bool:
+        """What came before the gap a reload may have taken while it lasted. While nothing ran the configuration may
+        have: then something must have come after it, too, whoever has it now. A first start looks far back: what is
         before its gap may have been given up long ago."""
-        sides = {Order.BEFORE, Order.AFTER} if self.gap.cause == GapCause.CONNECT else {Order.BEFORE}
-        return [each.around.series for each in self._others.values() if sides <= each.sides]
+        if Order.BEFORE not in other.sides:
+            return False
+        comes_again = Order.AFTER in other.sides
+        if self.gap.cause == GapCause.CONNECT:
+            return comes_again
+        return comes_again or other.around.ends or self.gap.cause != GapCause.RESTART
 
     def _place_start(self, ranges: Ranges, is_all: bool) -> None:
         """Where a hole begins that has no record of its series before it: behind the connection's last record. Only a

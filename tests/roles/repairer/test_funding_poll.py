@@ -204,7 +204,8 @@ def test_what_a_repair_has_published_is_not_published_again(tmp_path: Path) -> N
     bench.run(HOUR)
     (*_, last) = [event for event in bench.job.events if isinstance(event, FundingRate)]
     settled_ns = (last.transaction_time_ns or 0) + 8 * HOUR_NS
-    bench.published.of("binance", STREAM, "BTCUSDT", "").add(structs.replace(last, transaction_time_ns=settled_ns))
+    settled = structs.replace(last, transaction_time_ns=settled_ns)
+    bench.published.note("binance", (STREAM, "BTCUSDT", ""), [settled])
     bench.run(13 * HOUR)
 
     assert bench.hours() == [-20, -12, -4, 12], "not that of the fourth hour"

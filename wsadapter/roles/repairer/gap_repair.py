@@ -120,6 +120,10 @@ class GapRepair(RepairJob):
 
     def run(self) -> Steps:
         now = yield Pause(self.not_before)
+        with self._known.job():
+            yield from self._repaired(now)
+
+    def _repaired(self, now: float) -> Steps:
         if self.publishes_again:
             self._beside = self._known.from_now_on()
         now = yield from self._undelivered.awaited(self.gap.exchange, now)
@@ -267,8 +271,8 @@ class GapRepair(RepairJob):
         if around is None:
             return events
         key = _key(series)
-        beside = self._beside.of(self.gap.exchange, *key)
-        absent = [event for event in events if event not in around.present and event not in beside]
+        unknown = self._beside.unknown(self.gap.exchange, key, events)
+        absent = [event for event in unknown if event not in around]
         self._known.note(self.gap.exchange, key, absent)
         return absent
 

@@ -12,7 +12,7 @@ open on that side, and time has to say it. Nothing is concluded from an empty si
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, Final
 
@@ -73,9 +73,6 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self._firsts)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return zip(self._firsts, self._ends, strict=True)
 
     def __contains__(self, number: int) -> bool:
         return self.end_of(number) > number
@@ -148,6 +145,8 @@ class MissingRange:
         self._venue_before: int | None = None
         self._venue_after: int | None = None
         self.present = Present()
+        self._there = [self.present]
+        """And what was `include`d."""
 
     def add(
         self, number: int, following: int, whole: bool, rest: bool, received_ns: int, order: Order | None = None
@@ -179,11 +178,13 @@ class MissingRange:
         """Whether something came after the hole."""
         return bool(self._after) or self._venue_after is not None
 
-    def include(self, present: Present) -> None:
-        """These are there, too, though the log did not show them."""
-        for run in present.runs:
-            self.present.runs.add(*run)
-        self.present.identities |= present.identities
+    def include(self, presents: Iterable[Present]) -> None:
+        """These are there, too, though the log did not show them. They are not copied: there may be many, far from the
+        hole."""
+        self._there += presents
+
+    def __contains__(self, event: MarketEvent) -> bool:
+        return any(event in each for each in self._there)
 
     def begin_at(self, received_ns: int) -> None:
         """The connection received last then, which may be earlier than the gap says."""
@@ -199,12 +200,12 @@ class MissingRange:
         begin = first if first is not None else self._best(self._before)
         stop = last + 1 if last is not None else self._best(self._after) if first is None else None
         if first is None and last is None and begin is not None and stop is not None and self._begins_anew(begin, stop):
-            self.before_anew = self._hole(self.present.runs.end_of(begin), None)
+            self.before_anew = self._hole(self._end_of(begin), None)
             begin = None
         elif begin is not None and stop is not None and stop < begin and last is None and True not in self._after:
             stop = None  # times of two clocks, or of one that was set
-        begin = None if begin is None else self.present.runs.end_of(begin)
-        stop = None if stop is None else self.present.runs.first_of(stop)
+        begin = None if begin is None else self._end_of(begin)
+        stop = None if stop is None else self._first_of(stop)
         if begin is not None and stop is not None and begin >= stop:
             return None
         if begin is None and self._venue_before is None and self.before_anew is None:
@@ -230,7 +231,19 @@ class MissingRange:
         numbered by time, which does not begin anew."""
         if self.series.stream != "trade" or begin - stop <= OVERLAP:
             return False
-        return self.present.runs.end_of(stop) < begin
+        return self._end_of(stop) < begin
+
+    def _end_of(self, number: int) -> int:
+        """Behind all that follows on from ``number`` and is there."""
+        while (end := max(each.runs.end_of(number) for each in self._there)) > number:
+            number = end
+        return number
+
+    def _first_of(self, stop: int) -> int:
+        """Where that begins which is there up to ``stop``."""
+        while (first := min(each.runs.first_of(stop) for each in self._there)) < stop:
+            stop = first
+        return stop
 
     def _by_time(self, received_ns: int) -> Order:
         if received_ns <= self._started_ns:

@@ -1,5 +1,7 @@
 """When whole books are asked for beside their changes: spread, within the host's budget, and never caught up."""
 
+import random
+
 import msgspec
 import pytest
 from cli.test_plan import assembly, feed
@@ -21,7 +23,7 @@ BODY = msgspec.json.encode(
 
 
 def poll(*symbols: str, every: float = 300.0) -> tuple[BookPoll, Driven]:
-    made = BookPoll("binance", symbols, every, BinanceFuturesRest(), 0.0)
+    made = BookPoll("binance", symbols, every, BinanceFuturesRest(), 0.0, lambda: 0.0)
     return made, Driven(made)
 
 
@@ -49,6 +51,22 @@ def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
         assert (event.update_type, event.source, event.last_update_id) == (UpdateType.SNAPSHOT, Source.REST, 1027024)
     assert times == [(150, "A"), (300, "B"), (450, "A"), (600, "B")], "what is there at the start the gap has asked for"
     assert (made.taken, made.failures) == (4, 0)
+
+
+def test_a_process_that_never_lives_for_a_round_leaves_no_symbol_out() -> None:
+    """Each listing that is applied begins it anew, ten minutes after the one before; a round takes seventeen."""
+    dice = random.Random(7).random
+    symbols = [f"S{number}USDT" for number in range(500)]
+    seen: set[str] = set()
+    for _ in range(30):
+        driven = Driven(BookPoll("binance", symbols, 300.0, BinanceFuturesRest(), 0.0, dice))
+        in_one: list[str] = []
+        while driven.not_before < 600.0:
+            in_one.append(asked(driven, driven.not_before))
+            driven.refuse()
+        assert len(in_one) == len({*in_one}) == 299
+        seen |= {*in_one}
+    assert seen == {*symbols}
 
 
 def test_what_is_refused_is_counted_and_has_its_next_turn() -> None:

@@ -1,5 +1,6 @@
 """When books are made of what was recorded: each symbol in its turn, one at a time, and however ClickHouse is."""
 
+import random
 import threading
 
 import pytest
@@ -15,7 +16,7 @@ NOW_NS = 10**18
 
 
 def turns(*symbols: str, every: float = 300.0) -> BookCheckpoints:
-    return BookCheckpoints(SETTINGS, [Checkpoints("okx", every, symbols)] if symbols else [], 0.0)
+    return BookCheckpoints(SETTINGS, [Checkpoints("okx", every, symbols)] if symbols else [], 0.0, lambda: 0.0)
 
 
 def stepped(books: BookCheckpoints, now: float) -> BookCheckpoints:
@@ -49,6 +50,19 @@ def test_each_has_its_turn_one_at_a_time_and_the_thread_rests(monkeypatch: pytes
     goes_on.release()
     eventually(lambda: len(asked) == 2, 10)
     assert asked[1][0] == "B"
+
+
+def test_the_first_round_begins_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is begun anew before its round is over leaves no symbol out for ever."""
+    monkeypatch.setattr(book_checkpoints, "make", lambda settings, exchange, symbol, until_ns: symbol == "B")
+    dice = random.Random(7).random
+    made = 0
+    for _ in range(20):
+        books = BookCheckpoints(SETTINGS, [Checkpoints("okx", 300.0, ("A", "B", "C"))], 0.0, dice)
+        books.step(100.0, NOW_NS)
+        eventually(lambda books=books: stepped(books, 100.5)._under_way is None, 10)
+        made += books.made
+    assert 0 < made < 20
 
 
 def test_a_server_that_is_away_is_counted_and_asked_again_at_the_next_turn() -> None:

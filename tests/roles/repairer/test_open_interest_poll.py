@@ -70,6 +70,17 @@ def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
     assert driven.at(29.0) is None
 
 
+def test_a_start_begins_with_those_that_were_not_answered_for_longest() -> None:
+    """A process that is begun anew before its round is over asks for them all the same."""
+    received = {"A": START - 1 * S, "B": START - 9 * S, "C": 0, "D": START - 5 * S}
+    driven = Driven(OpenInterestPoll("binance", received, BinanceFuturesRest(), 0.0))
+    asked = []
+    for _ in received:
+        asked.append(symbol_asked(driven, now := driven.not_before))
+        driven.answer(answer(asked[-1], now), START + round(now * S))
+    assert asked == ["C", "B", "D", "A"]
+
+
 def test_each_answer_says_since_when_it_is_covered() -> None:
     made = poll("A")
     driven = Driven(made)

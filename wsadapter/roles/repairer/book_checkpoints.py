@@ -1,14 +1,16 @@
 """Books of venues whose REST answers do not join their changes, made of what was recorded and kept in ClickHouse.
 
-Each symbol is due each ``every`` seconds, spread over them. One at a time, in a thread of its own that rests `REST`
-times as long as it worked: it takes a quarter of a core at most, and many symbols are less often due. What is made is
-of `SETTLED` seconds ago, is proved, and is ours (`wsadapter.stored.book_checkpoints`); while ClickHouse is away nothing
-is missing but a shorter way.
+Each symbol is due each ``every`` seconds, spread over them; the first round begins at any of them, as it may take
+longer than the process lives. One at a time, in a thread of its own that rests `REST` times as long as it worked: it
+takes a quarter of a core at most, and many symbols are less often due. What is made is of `SETTLED` seconds ago, is
+proved, and is ours (`wsadapter.stored.book_checkpoints`); while ClickHouse is away nothing is missing but a shorter
+way.
 """
 
 import heapq
+import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Final
 
@@ -16,6 +18,7 @@ from wsadapter.config.model import ClickHouseConfig
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.roles.orders import Checkpoints
+from wsadapter.roles.repairer.book_snapshots import from_anywhere
 
 SETTLED: Final = 30.0
 """Seconds after which what was received is in the table as a rule; where it is not, nothing is made."""
@@ -27,13 +30,16 @@ log = get_logger()
 class BookCheckpoints:
     """``made`` and ``failures`` count."""
 
-    def __init__(self, settings: ClickHouseConfig, asked: Iterable[Checkpoints], now: float) -> None:
+    def __init__(
+        self, settings: ClickHouseConfig, asked: Iterable[Checkpoints], now: float,
+        dice: Callable[[], float] = random.random,
+    ) -> None:  # fmt: skip
         self.made = self.failures = 0
         self._settings = settings
         self._due = [
-            (now + (place + 1) * each.every / len(each.symbols), each.every, each.exchange, symbol)
+            (now + (turn + 1) * each.every / len(each.symbols), each.every, each.exchange, symbol)
             for each in asked
-            for place, symbol in enumerate(each.symbols)
+            for turn, symbol in enumerate(from_anywhere(each.symbols, dice))
         ]
         heapq.heapify(self._due)
         self._thread = DaemonExecutor(1, "books")

@@ -3,12 +3,14 @@ changes, not all since the last gap.
 
 A `wsadapter.roles.repairer.host_queue.Job` without an end, for venues whose answers have numbers of the changes' own
 sequence (`wsadapter.exchanges.rest_api.BookRule`). Every symbol is due each ``every`` seconds, spread over them; many
-symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. Repairs go first. What
-is refused or cannot be read is counted, and asked for when it is due again: nothing is missing but a shorter way.
+symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. A round may take longer
+than the process lives, so the first one begins at any of them. Repairs go first. What is refused or cannot be read is
+counted, and asked for when it is due again: nothing is missing but a shorter way.
 """
 
 import heapq
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -32,13 +34,22 @@ def weight_of(rest: RestExchange) -> int:
     return step.request.weight if isinstance(step, Fetch) else 1
 
 
+def from_anywhere(symbols: Sequence[str], dice: Callable[[], float]) -> Sequence[str]:
+    """In their order, beginning at a random one."""
+    first = int(dice() * len(symbols))
+    return [*symbols[first:], *symbols[:first]]
+
+
 class BookPoll(Job):
     """``taken``, ``failures``: since somebody took them from here."""
 
     urgent = False
     endless = True
 
-    def __init__(self, exchange: str, symbols: Sequence[str], every: float, rest: RestExchange, now: float) -> None:
+    def __init__(
+        self, exchange: str, symbols: Sequence[str], every: float, rest: RestExchange, now: float,
+        dice: Callable[[], float] = random.random,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.lane = f"books:{exchange}"
         self.taken = self.failures = 0
@@ -46,7 +57,7 @@ class BookPoll(Job):
         self.allow(rest.weights)
         # spread over the first round: they stay so. What begins with it was asked for by the gap of its connection
         step = self.cadence / max(1, len(symbols))
-        self._due = [(now + (index + 1) * step, symbol) for index, symbol in enumerate(symbols)]
+        self._due = [(now + (turn + 1) * step, symbol) for turn, symbol in enumerate(from_anywhere(symbols, dice))]
         self.not_before = self._due[0][0]
 
     def allow(self, weights: Limit) -> None:

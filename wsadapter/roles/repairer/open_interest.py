@@ -80,9 +80,10 @@ class OpenInterestPoll(Job):
         self.errors = 0
         self._rest = rest
         self.allow(rest.weights)
-        # spread over the first round: they stay so
+        # spread over the first round: they stay so. It may take longer than the process lives
         step = self.cadence / max(1, len(self.symbols))
-        self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.symbols)]
+        waiting = sorted(received, key=received.__getitem__)
+        self._due = [(now + turn * step, symbol) for turn, symbol in enumerate(waiting)]
         self.not_before = now
 
     def allow(self, weights: Limit) -> None:

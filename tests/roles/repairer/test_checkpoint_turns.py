@@ -54,15 +54,20 @@ def test_each_has_its_turn_one_at_a_time_and_the_thread_rests(monkeypatch: pytes
 
 def test_the_first_round_begins_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is begun anew before its round is over leaves no symbol out for ever."""
-    monkeypatch.setattr(book_checkpoints, "make", lambda settings, exchange, symbol, until_ns: symbol == "B")
+    asked: list[str] = []
+
+    def made(settings: ClickHouseConfig, exchange: str, symbol: str, until_ns: int) -> bool:
+        asked.append(symbol)
+        return True
+
+    monkeypatch.setattr(book_checkpoints, "make", made)
     dice = random.Random(7).random
-    made = 0
-    for _ in range(20):
-        books = BookCheckpoints(SETTINGS, [Checkpoints("okx", 300.0, ("A", "B", "C"))], 0.0, dice)
+    lives = [BookCheckpoints(SETTINGS, [Checkpoints("okx", 300.0, ("A", "B", "C"))], 0.0, dice) for _ in range(20)]
+    for books in lives:
         books.step(100.0, NOW_NS)
-        eventually(lambda books=books: stepped(books, 100.5)._under_way is None, 10)
-        made += books.made
-    assert 0 < made < 20
+    eventually(lambda: sum(stepped(books, 100.5).made for books in lives) == len(lives), 10)
+    assert len(asked) == len(lives)
+    assert {*asked} == {"A", "B", "C"}
 
 
 def test_a_server_that_is_away_is_counted_and_asked_again_at_the_next_turn() -> None:

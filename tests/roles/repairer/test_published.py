@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import Kline, Source
-from wsadapter.events.sequence import STEP_NS
+from wsadapter.events.streams import STEP_NS
 from wsadapter.exchanges.rest_api import Series
 from wsadapter.roles.repairer.missing_range import MissingRange
 from wsadapter.roles.repairer.published import KEPT_SECONDS, Published

@@ -11,7 +11,7 @@ where neither that nor the log's beginning is found the hole is at best ``partia
 (the clock was set) bounds nothing by its times. What the log has of the connection before the gap, or a reload took
 from it since, is repaired like the series of its plan, which may be another one by now: as far as another connection
 has it, else to the gap's end; of a start's gap only what came after it, too. A look into the log is made of short
-steps, between which others have their turn.
+steps, between which others have their turn; gaps that are long hold up no others of their connection.
 """
 
 from collections import Counter
@@ -49,6 +49,10 @@ LOOKED_UP: Final = ("trade", "kline", "funding_rate")
 HISTORIES: Final = (*LOOKED_UP, "raw_trade")
 """Of which a venue may have what was missed: a book that nobody carries any more is not asked for."""
 MOST_SEARCHES: Final = 4
+MOST_LONG: Final = 2
+"""Of them those of long gaps."""
+LONG_NS: Final = 900 * SECOND
+"""Of a gap, which makes it long: its look into the log may take minutes, of one of days hours."""
 EARLIER: Final = (2_000, 8_000, 32_000, 128_000)
 """Messages of each partition that are looked at before those around the gap, one step after another."""
 NO_START: Final = "the log does not show the connection before the gap"
@@ -96,7 +100,10 @@ class GapRepair(RepairJob):
     ) -> None:
         super().__init__()
         self.gap = gap
-        self.lane = gap.connection
+        self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
+        self._is_long = self._ended_ns - gap.started_ns > LONG_NS
+        # a lane of their own: both may be about the same events, of which `published` has each published once
+        self.lane = f"{gap.connection}:long" if self._is_long else gap.connection
         self.not_before = now + SETTLE_SECONDS
         self.outcomes: Outcomes = []
         self._rest, self._series, self._kafka = rest, series, kafka
@@ -106,7 +113,6 @@ class GapRepair(RepairJob):
         self._order = LogOrder(gap, end)
         self._searches = searches or Searches()
         self._undelivered = undelivered or Undelivered()
-        self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
         self._ranges: Ranges = {}
         self._others: dict[Key, Other] = {}
         """Of series that are not in the plan."""
@@ -127,8 +133,9 @@ class GapRepair(RepairJob):
         if self.publishes_again:
             self._beside = self._known.from_now_on()
         now = yield from self._undelivered.awaited(self.gap.exchange, now)
-        while not self._searches.free:
-            now = yield Pause(now + TURN_SECONDS)
+        reserved, turn = (MOST_SEARCHES - MOST_LONG, SETTLE_SECONDS) if self._is_long else (0, TURN_SECONDS)
+        while self._searches.free <= reserved:
+            now = yield Pause(now + turn)
         self._searches.free -= 1
         try:
             ranges = yield from self._search(now)

@@ -50,5 +50,14 @@ def test_what_is_said_of_a_connection_is_one_instances_business(connection: str,
     assert [n for n in (1, 2, 3) if Shard(n, 3).owns_connection(connection)] == [number]
 
 
-def test_connection_of_no_shard_is_nobodys() -> None:
-    assert not any(Shard(n, 3).owns_connection("binance-market-0") for n in (1, 2, 3))
+@given(st.text(max_size=40), st.integers(1, MOST))
+def test_connection_of_no_shard_is_exactly_one_instances_business(connection: str, count: int) -> None:
+    assert sum(Shard(n, count).owns_connection(connection) for n in range(1, count + 1)) == 1
+
+
+def test_connections_of_no_shard_are_shared_out() -> None:
+    """Of a log, or of before there were shards."""
+    names = [f"kafka:websocket.trade:{number}" for number in range(50)] + ["binance-market-0", "repair"]
+    owned = [[name for name in names if Shard(n, 3).owns_connection(name)] for n in (1, 2, 3)]
+    assert all(owned)
+    assert sorted(sum(owned, [])) == sorted(names)

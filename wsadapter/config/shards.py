@@ -38,9 +38,9 @@ class Shard(Struct, frozen=True):
 
     def owns_connection(self, connection: str) -> bool:
         """Whether what is said of all symbols of a connection is this instance's business. Those of an instance that
-        there is no more are shared out."""
+        there is no more are shared out, and those of none: of before there were shards, of a log of Kafka."""
         match = _CONNECTION.fullmatch(connection)
-        return match is not None and (int(match[1]) - 1) % self.count + 1 == self.number
+        return (int(match[1]) - 1) % self.count + 1 == self.number if match else self.owns("", connection)
 
     def feed(self, name: str) -> str:
         """What the connections of a feed are named after: no two instances may have connections of one name."""

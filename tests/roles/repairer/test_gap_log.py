@@ -8,9 +8,12 @@ from eventually import eventually
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Gap
+from wsadapter.events.gaps import GapCause, RepairState, begin, with_state
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka import partition_watch
 from wsadapter.kafka.errors import refusal
+from wsadapter.kafka.messages import message_of
 from wsadapter.kafka.partition_watch import PartitionWatch
 from wsadapter.roles.repairer import gap_log
 from wsadapter.roles.repairer.gap_log import GapLog, GapLogFailed
@@ -147,3 +150,68 @@ def test_partitions_and_topics_that_come_later_are_read_from_their_beginning(
 
     eventually(all_of_them)
     assert client(log).paused == ({(TOPIC, 0), (TOPIC, 1)} if held else set())
+
+
+def said(log: GapLog, *gaps: Gap) -> None:
+    """They are the next messages of the gap topic."""
+    at = log._next[TOPIC, 0]
+    values = [message_of(gap).SerializeToString() for gap in gaps]
+    client(log).messages = [
+        Message(topic=TOPIC, partition=0, offset=at + n, value=value) for n, value in enumerate(values)
+    ]
+    log.poll(0.0)
+
+
+def gap_of(symbol: str, number: int = 0) -> Gap:
+    return begin(
+        GapCause.DISCONNECT, 1, 2, exchange="binance", connection="a", symbol=symbol, ended_ns=3,
+        gap_id=f"{symbol}-{number}",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> GapLog:
+    """The log of an instance that is one of several: OURS is its own symbol."""
+    monkeypatch.setattr(gap_log, "Consumer", Client)
+    monkeypatch.setattr(gap_log, "partition_counts", lambda kafka, timeout: {TOPIC: 1})
+    monkeypatch.setattr(gap_log, "MOST_GAPS", 4)
+    return GapLog(KafkaConfig(), is_ours=lambda gap: gap.symbol == "OURS")
+
+
+def committed(log: GapLog, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found: list[int] = []
+
+    def commit(self: Client, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        found.extend(each.offset for each in offsets)
+
+    monkeypatch.setattr(Client, "commit", commit)
+    log.commit(float("inf"))
+    return found
+
+
+def test_gaps_of_other_instances_are_not_ours_to_repair_and_hold_up_none_of_ours(shared: GapLog) -> None:
+    said(shared, *(gap_of("THEIRS", number) for number in range(10)), gap_of("OURS"))
+
+    assert [each.gap.symbol for each in shared.fresh()] == ["OURS"]
+    assert list(shared.open) == ["OURS-0"]
+    assert client(shared).paused == set()
+
+
+def test_gap_of_another_instance_is_read_again_by_whoever_comes_next_until_it_is_closed(
+    shared: GapLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their number may change: then it may be ours."""
+    theirs = gap_of("THEIRS")
+    said(shared, gap_of("OTHER"), with_state(gap_of("OTHER"), RepairState.REPAIRED), theirs)
+    assert committed(shared, monkeypatch) == [2]
+
+    said(shared, with_state(theirs, RepairState.REPAIRED))
+    assert committed(shared, monkeypatch) == [4]
+
+
+def test_instance_that_repairs_nothing_does_not_pin_what_others_have_done(
+    shared: GapLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(shared, *(gap_of("THEIRS", number) for number in range(10)))
+
+    assert committed(shared, monkeypatch) == [6], "the newest 4 are kept"

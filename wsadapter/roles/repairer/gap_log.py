@@ -3,7 +3,8 @@
 Guarantees: a gap's offset is committed when its new state is acknowledged and no earlier, and never past one that is
 still open: a restart finds every open gap again, and what is said of it later in the log (so none is repaired twice).
 Candles are committed as far as their reader says that it needs none of them again (`GapLog.candles_kept`).
-Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only member of its group; it assigns itself,
+Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. Gaps that other instances repair hold up none of
+ours: as many of them are read again after a restart, as their number may have changed. The only member of its group; it assigns itself,
 and partitions that are added, or a topic that is made later, within a minute: those from their beginning.
 
 Gaps without an end are passed over: the record that ends one says all that the first one did.
@@ -11,7 +12,7 @@ Gaps without an end are passed over: the record that ends one says all that the 
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any, Final
 
@@ -68,12 +69,15 @@ class LoggedGap(Struct):
 
 
 class GapLog:
-    """``open``: gap_id -> gaps to be repaired, oldest first. ``refused``: partition -> Kafka's error code for which it
+    """``open``: gap_id -> gaps to be repaired, oldest first; ``others``: those that other instances repair, the newest
+    of them. ``refused``: partition -> Kafka's error code for which it
     is not read, until it gives a message or its end. Making one raises `ServiceUnavailable` while Kafka does not
     answer."""
 
-    def __init__(self, kafka: KafkaConfig, shard: int = 0) -> None:
+    def __init__(self, kafka: KafkaConfig, shard: int = 0, is_ours: Callable[[Gap], bool] = lambda gap: True) -> None:
+        self._is_ours = is_ours
         self.open: dict[str, LoggedGap] = {}
+        self.others: dict[str, LoggedGap] = {}
         self.refused: dict[Key, int] = {}
         self.broker_up = True
         self.heard = Heard(LIBRDKAFKA)
@@ -181,7 +185,7 @@ class GapLog:
         if now < self._committed_at + COMMIT_SECONDS:
             return
         done = self._next | self._candles_kept
-        for each in self.open.values():
+        for each in (*self.open.values(), *self.others.values()):
             done[each.key] = min(done[each.key], each.offset)
         changed = {key: offset for key, offset in done.items() if self._committed.get(key) != offset}
         if not changed:
@@ -239,14 +243,17 @@ class GapLog:
         gap, end = gap_record(message.value())
         if gap is None:
             return
-        before = self.open.get(gap.gap_id)
+        place = self.open if self._is_ours(gap) else self.others
+        before = place.get(gap.gap_id)
         if gap.repair_state != RepairState.OPEN:
             if before is not None and _series(before.gap) == _series(gap):  # else it is about one stream of the gap
-                del self.open[gap.gap_id]
+                del place[gap.gap_id]
         elif gap.ended_ns is not None and (before is None or gap.version > before.gap.version):
-            if before is None:
+            if before is None and place is self.open:
                 self._fresh[gap.gap_id] = None
-            self.open[gap.gap_id] = LoggedGap(gap, key, before.offset if before else offset, end)
+            place[gap.gap_id] = LoggedGap(gap, key, before.offset if before else offset, end)
+        if len(self.others) > MOST_GAPS:  # of an instance that repairs nothing
+            del self.others[next(iter(self.others))]
 
     def _hold(self, full: bool) -> None:
         if full != self._held:

@@ -195,7 +195,7 @@ class Repairer:
                 self._child.wait([self._bell], BUSY_SECONDS)
                 continue
             try:
-                source = GapLog(self._kafka, self._shard.number if self._shard else 0)
+                source = GapLog(self._kafka, self._shard.number if self._shard else 0, self._is_ours)
             except ServiceUnavailable as error:
                 self._page["broker_refusal"] = refusal(error.__context__)
                 self._page["broker_reason"] = error.reason
@@ -240,8 +240,6 @@ class Repairer:
             return
         for logged in source.fresh():
             gap = logged.gap
-            if not self._is_ours(gap):
-                continue  # it stays in the log until its own instance has said what became of it
             if gap.connection.startswith(PREFIX):
                 self._accept_backfill(gap)
                 continue

@@ -60,4 +60,4 @@ def test_connections_of_no_shard_are_shared_out() -> None:
     names = [f"kafka:websocket.trade:{number}" for number in range(50)] + ["binance-market-0", "repair"]
     owned = [[name for name in names if Shard(n, 3).owns_connection(name)] for n in (1, 2, 3)]
     assert all(owned)
-    assert sorted(sum(owned, [])) == sorted(names)
+    assert sorted(name for of in owned for name in of) == sorted(names)

@@ -4,8 +4,9 @@ Guarantees: a gap's offset is committed when its new state is acknowledged and n
 still open: a restart finds every open gap again, and what is said of it later in the log (so none is repaired twice).
 Candles are committed as far as their reader says that it needs none of them again (`GapLog.candles_kept`).
 Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. Gaps that other instances repair hold up none of
-ours: as many of them are read again after a restart, as their number may have changed. The only member of its group; it assigns itself,
-and partitions that are added, or a topic that is made later, within a minute: those from their beginning.
+ours: as many of them, the newest, are found again after a restart, when the number of instances may be another one.
+The only member of its group; it assigns itself, and partitions that are added, or a topic that is made later, within a
+minute: those from their beginning.
 
 Gaps without an end are passed over: the record that ends one says all that the first one did.
 """

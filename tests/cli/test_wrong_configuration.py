@@ -48,6 +48,7 @@ WRONG = [
     Wrong("unknown interval", FEED + "intervals = ['1m', '7m']\n", ("feed[0].intervals[1]",)),
     Wrong("depth levels", FEED + "depth_levels = 15\n", ("feed[0].depth_levels",)),
     Wrong("duplicate feed name", FEED + FEED, ("feed[1].name",)),
+    Wrong("one series of live and testnet", FEED + FEED + "name = 'b'\ntestnet = true\n", ("feed[1].symbols",)),
     Wrong("bad feed names", FEED + "name = 'A b'\n" + FEED + "name = 'stats-x'\n", ("feed[0].name", "feed[1].name")),
     Wrong("plain websocket to elsewhere", FEED + "ws_url = 'ws://example.com'\nrest_url = 'http://example.com'\n",
           ("feed[0].ws_url", "feed[0].rest_url")),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from wsadapter.config import environment, symbol_rules
+from wsadapter.config import environment, overlaps, symbol_rules
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors, build, join, table, unknown_keys
 from wsadapter.config.environment import Environment
@@ -47,6 +47,7 @@ def feeds(
         return ()
     _refuse_unused(listed, env, errors)
     found: dict[str, Feed] = {}
+    paths: dict[str, str] = {}
     for index, element in enumerate(listed):
         prefix = f"feed[{index}]"
         raw = table(element, prefix, errors)
@@ -64,6 +65,9 @@ def feeds(
             errors.add(f"{prefix}.name", f"{feed.name} is the name of another feed")
         elif feed is not None:
             found[feed.name] = feed
+            paths[feed.name] = prefix
+    for path, message in overlaps.mixed([(paths[name], feed) for name, feed in found.items()]):
+        errors.add(path, message)
     return tuple(found.values())
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from wsadapter.config import environment, kafka_security, secrets
+from wsadapter.config import environment, kafka_security, overlaps, secrets
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors
 from wsadapter.config.model import Config
@@ -34,7 +34,7 @@ def _of_config(config: Config) -> list[str]:
         not_polled = (feed.ws_url and not feed.rest_url) or not config.process_of("repairer").count
         if "open_interest" in feed.streams and not_polled:
             messages.append(f"feed[{index}].streams: open_interest comes by REST, and nobody asks for it")
-    return messages
+    return [*messages, *overlaps.doubled([(f"feed[{index}]", feed) for index, feed in enumerate(config.feed)])]
 
 
 def _of_services(config: Config) -> list[str]:

@@ -1,0 +1,109 @@
+"""Where two feeds of one exchange ask for the same series. Pure.
+
+A row's key is exchange, symbol and interval: of two addresses (live and testnet) it would be a price that is not the
+venue's, which is refused; of one address each event comes twice, which is warned about. Rules are compared as they are
+written, not as a listing has them today: what is allowed stays so when a symbol is listed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import combinations
+from typing import Final
+
+from wsadapter.config.model import Feed
+from wsadapter.config.symbol_rules import TOP, Rules, matcher, parsed
+
+_SAME_TABLE: Final = {"raw_trade": "trade"}
+
+
+def mixed(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[str, str]]:
+    """(key path, what is wrong) of series of two addresses; each feed with its own key path."""
+    for (_, before), (path, feed) in _of_one_exchange(feeds):
+        if _is_elsewhere(before, feed) and (what := _common(before, feed, _tables)):
+            yield (
+                f"{path}.symbols",
+                f"{what}, which has another address (testnet, ws_url, rest_url): prices of two venues would be one "
+                "series. That takes an instance of its own, with its own topic_prefix and database",
+            )
+
+
+def doubled(feeds: Sequence[tuple[str, Feed]]) -> Iterator[str]:
+    """A line for each feed that asks for what another one of the same address has."""
+    for (_, before), (path, feed) in _of_one_exchange(feeds):
+        if not _is_elsewhere(before, feed) and (what := _common(before, feed, _series)):
+            yield f"{path}.symbols: {what}, too: each event comes twice"
+
+
+def may_meet(a: str, b: str) -> bool:
+    """Whether there may be a symbol that both globs stand for."""
+
+    @cache
+    def rest(i: int, j: int) -> bool:
+        if a[i : i + 1] == "*":
+            return rest(i + 1, j) or (j < len(b) and rest(i, j + 1))
+        if b[j : j + 1] == "*":
+            return rest(i, j + 1) or (i < len(a) and rest(i + 1, j))
+        if i == len(a) or j == len(b):
+            return i == len(a) and j == len(b)
+        return (a[i] == b[j] or "?" in (a[i], b[j])) and rest(i + 1, j + 1)
+
+    return rest(0, 0)
+
+
+def _of_one_exchange(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[tuple[str, Feed], tuple[str, Feed]]]:
+    return ((a, b) for a, b in combinations(feeds, 2) if a[1].exchange == b[1].exchange)
+
+
+def _is_elsewhere(a: Feed, b: Feed) -> bool:
+    rests = [feed.rest_url or (None if feed.ws_url else "the venue's") for feed in (a, b)]
+    return (a.ws_url or a.testnet) != (b.ws_url or b.testnet) or (None not in rests and rests[0] != rests[1])
+
+
+def _tables(feed: Feed) -> Iterator[str]:
+    """Whose rows have one key, by word; of candles by interval."""
+    for word in feed.streams:
+        yield from (f"kline {each}" for each in feed.intervals) if word == "kline" else (_SAME_TABLE.get(word, word),)
+
+
+def _series(feed: Feed) -> Iterator[str]:
+    """What is one event in both feeds, by word; books of one depth. Open interest is asked for once."""
+    for word in feed.streams:
+        if word == "kline":
+            yield from (f"kline {each}" for each in feed.intervals)
+        elif word != "open_interest":
+            yield f"depth of {feed.depth_levels} levels" if word == "depth" else word
+
+
+def _common(a: Feed, b: Feed, parts: Callable[[Feed], Iterator[str]]) -> str:
+    """What ``b`` asks for that ``a`` does, too, in words; empty for nothing."""
+    shared = set(parts(a)) & set(parts(b))
+    pair = next(_pairs(parsed(a.symbols), parsed(b.symbols)), None) if shared else None
+    if pair is None:
+        return ""
+    streams = ", ".join(sorted({part.partition(" ")[0] for part in shared}))
+    what = f"{pair[0]} is in" if pair[0] == pair[1] else f"{pair[0]} may stand for the same symbol as {pair[1]} of"
+    return f"{what} feed {a.name} ({streams})"
+
+
+def _pairs(a: Rules, b: Rules) -> Iterator[tuple[str, str]]:
+    """A symbol or rule of ``b``, and the one of ``a`` that may be the same symbol."""
+    named = frozenset(a.named)
+    yield from ((symbol, symbol) for symbol in b.named if symbol in named)
+    for rule, glob in _globs(a):
+        yield from ((symbol, rule) for symbol in filter(matcher(glob), b.named) if not _leaves_out(a, symbol))
+    for rule, glob in _globs(b):
+        yield from ((rule, symbol) for symbol in filter(matcher(glob), a.named) if not _leaves_out(b, symbol))
+        for other, other_glob in _globs(a):
+            if may_meet(glob, other_glob) and not _leaves_out(a, glob) and not _leaves_out(b, other_glob):
+                yield rule, other
+
+
+def _globs(rules: Rules) -> Iterator[tuple[str, str]]:
+    """Each rule that brings symbols in, as it is written, and its glob."""
+    yield from ((glob, glob) for glob in rules.globs)
+    yield from ((f"{TOP}{top.count}" + (f":{top.glob}" if top.glob != "*" else ""), top.glob) for top in rules.tops)
+
+
+def _leaves_out(rules: Rules, glob: str) -> bool:
+    """Whether they leave out all that it stands for; a * may be more than one character."""
+    return any(matcher(each)(glob) for each in rules.excludes if "?" not in each or "*" not in glob)

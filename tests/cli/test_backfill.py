@@ -1,16 +1,19 @@
 """`backfill`: what its arguments mean, and that nothing is requested where nobody would fetch it."""
 
+import json
 from pathlib import Path
 
 import click
 import pytest
 from cli.command import run
 
+from wsadapter.cli import backfill
 from wsadapter.cli.backfill import requests_of
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode
-from wsadapter.kafka.backfill import BackfillRequest
+from wsadapter.events.gaps import RepairState
+from wsadapter.kafka.backfill import BackfillProgress, BackfillRequest
 
 FEEDS = """
 [[feed]]
@@ -117,3 +120,51 @@ def test_a_symbol_written_otherwise_is_refused_with_the_near_ones(tmp_path: Path
     # nobody can say what the venue trades: it will
     asked = run(tmp_path, "backfill", "--config", str(path), "--since", "1h", "--symbol", "SOLUSDT")
     assert asked.returncode == ExitCode.UNAVAILABLE
+
+
+class Interrupted:
+    """A watch that somebody leaves: ``states`` are those that its requests have by then."""
+
+    states: tuple[str, ...]
+
+    def __init__(self, kafka: object, requests: list[BackfillRequest]) -> None:
+        self.progress = {str(n): BackfillProgress(each) for n, each in enumerate(requests)}
+
+    @property
+    def done(self) -> bool:
+        return all(progress.state for progress in self.progress.values())
+
+    def publish(self) -> None: ...
+
+    def poll(self, seconds: float) -> None:
+        for progress, state in zip(self.progress.values(), self.states, strict=True):
+            progress.state = state
+        if not self.done:
+            raise KeyboardInterrupt
+
+    def poll_to_the_end(self, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (("", ""), ExitCode.INTERRUPTED),
+        ((RepairState.REPAIRED, ""), ExitCode.INTERRUPTED),
+        ((RepairState.PARTIAL, ""), ExitCode.INTERRUPTED),
+        ((RepairState.REPAIRED, RepairState.REPAIRED), ExitCode.OK),
+        ((RepairState.REPAIRED, RepairState.UNREPAIRABLE), ExitCode.LOSS),
+    ],
+)
+def test_who_leaves_while_something_is_open_is_told_so(
+    config: Config, states: tuple[str, ...], code: ExitCode, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(backfill, "BackfillWatch", type("Left", (Interrupted,), {"states": states}))
+    monkeypatch.setattr(backfill, "_repairer_runs", lambda address, required: True)
+    requests = requested(config, feed="fut", streams=("trade",))
+
+    assert backfill._backfill(config, requests, as_json=True) == code
+    assert [each["state"] for each in json.loads(capsys.readouterr().out)] == [state or "open" for state in states]

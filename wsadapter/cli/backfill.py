@@ -1,7 +1,7 @@
 """`backfill`: have a range of time fetched over REST, by the running instance's repairer and within its budget.
 
 Exit 0 when all of it is there, 75 when something is not, 69 when no repairer runs (or Kafka is away). A Ctrl-C ends the
-watching only: what was requested is fetched all the same.
+watching only: what was requested is fetched all the same; 130 when something was open then.
 """
 
 import json
@@ -133,6 +133,8 @@ def _backfill(config: Config, requests: list[BackfillRequest], as_json: bool) ->
     finally:
         watch.close()
     _show(watch, as_json)
+    if not watch.done:
+        return ExitCode.INTERRUPTED
     return ExitCode.OK if all(p.state in (RepairState.REPAIRED, "") for p in watch.progress.values()) else ExitCode.LOSS
 
 

@@ -274,8 +274,11 @@ listen = "0.0.0.0:9464"
 [clickhouse]
 url = "http://ch.example:8123"
 password_file = "{tmp_path / "secret"}"
+batch_seconds = 30
 """
     found = warnings(load(write(tmp_path, text), {}, dotenv=None), {}, None)
 
-    assert [line.partition(":")[0] for line in found] == ["monitor.listen", "clickhouse.url", "feed[0].streams"]
+    assert [line.partition(":")[0] for line in found] == [
+        "monitor.listen", "clickhouse.url", "clickhouse.batch_seconds", "feed[0].streams",
+    ]  # fmt: skip
     assert warnings(load(write(tmp_path, FEED), {}, dotenv=None), {}, None) == []

@@ -91,7 +91,8 @@ KEYS: Final[Mapping[str, str]] = {
     "clickhouse.key": "Its key (PEM), without a passphrase.",
     "clickhouse.batch_rows": "A batch is inserted when it has so many rows,",
     "clickhouse.batch_bytes": "or so many bytes,",
-    "clickhouse.batch_seconds": "or is so old.",
+    "clickhouse.batch_seconds": "or is so old: five times as old with fewer than 100 rows, up to 20 s. Above 25 s what "
+    "is recorded now is called incomplete.",
     "clickhouse.open_candles": "Table kline also keeps candles that are not closed.",
     "clickhouse.migrate": "At the start tables of an earlier version are brought to this one, not refused.",
     "clickhouse.ttl_days": "A table of table = days; rows older than that are removed. Default: kept.",

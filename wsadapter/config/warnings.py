@@ -1,12 +1,16 @@
 """What is allowed and yet deserves a line at the start, and in `validate`."""
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
 from wsadapter.config import environment, kafka_security, overlaps, secrets
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors
 from wsadapter.config.model import Config
+
+LATE_SECONDS: Final = 25.0
+"""A batch that may be older comes after the connection that it is of seems to be gone."""
 
 
 def warnings(config: Config, environ: Mapping[str, str], dotenv: str | None = ".env") -> list[str]:
@@ -45,6 +49,11 @@ def _of_services(config: Config) -> list[str]:
     urls = map(urlsplit, config.clickhouse.url.split(","))
     if has_password and any(url.scheme == "http" and not t.loopback(url.hostname or "") for url in urls):
         messages.append("clickhouse.url: the password travels over plain http")
+    if config.clickhouse.batch_seconds > LATE_SECONDS:
+        messages.append(
+            f"clickhouse.batch_seconds: above {LATE_SECONDS:.0f} s the tables are so far behind that what is recorded "
+            "now is called incomplete"
+        )
     kafka, used = config.kafka, kafka_security.effective(config.kafka)
     protocol = str(used.get("security.protocol", "PLAINTEXT")).upper()
     if kafka.sasl_password_file and not protocol.startswith("SASL_"):

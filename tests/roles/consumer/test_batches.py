@@ -8,38 +8,50 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from wsadapter.clickhouse.completeness import ALIVE_SECONDS
+from wsadapter.config.warnings import LATE_SECONDS
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.kafka.record_consumer import FetchedMessage
 from wsadapter.kafka.runs import MessageList
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import FIRST_SECONDS, QUIET_FACTOR, QUIET_ROWS, Batch, BatchState, Partition
+from wsadapter.roles.consumer.batches import (
+    FIRST_SECONDS,
+    OURS_SECONDS,
+    QUIET_FACTOR,
+    QUIET_ROWS,
+    QUIET_SECONDS,
+    Batch,
+    BatchState,
+    Partition,
+)
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata
+from wsadapter.roles.ingest.coverage_log import EVERY_SECONDS
 
-SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT INTO t FORMAT Protobuf\n"
 NO_LIMIT = 10**9
 MANY = 16
 
 
-def partition(start: int = 0, progress: CommitMetadata | None = None) -> Partition:
-    return Partition(SPEC, "t", 0, start, progress or CommitMetadata(4), HEAD, identify_as(SPEC))
+def partition(start: int = 0, progress: CommitMetadata | None = None, word: str = "trade") -> Partition:
+    spec = BY_STREAM[word]
+    return Partition(spec, "t", 0, start, progress or CommitMetadata(4), HEAD, identify_as(spec))
 
 
 def value(epoch: int, position: int, more: bytes = b"") -> bytes:
     return struct.pack("<BQBQ", 9, epoch, 17, position) + more
 
 
-def filled(count: int, now: float = 0.0) -> Partition:
-    made = partition()
+def filled(count: int, now: float = 0.0, word: str = "trade") -> Partition:
+    made = partition(word=word)
     for number in range(count):
         made.add(number, value(1, number), now)
     return made
 
 
-def followed(count: int) -> Partition:
+def followed(count: int, word: str = "trade") -> Partition:
     """Its first batch is in; so many rows are in the next one."""
-    made = filled(1)
+    made = filled(1, word=word)
     made.cut_open()
     insert(made)
     for number in range(1, count + 1):
@@ -102,6 +114,29 @@ def test_a_busy_partition_is_cut_after_the_time_and_a_quiet_one_waits_up_to_five
     assert busy.due(1.0, NO_LIMIT, NO_LIMIT, 1.0)
     assert not quiet.due(QUIET_FACTOR - 0.1, NO_LIMIT, NO_LIMIT, 1.0)
     assert quiet.due(QUIET_FACTOR, NO_LIMIT, NO_LIMIT, 1.0)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 8.0, 25.0, 60.0])
+@pytest.mark.parametrize("word", ["coverage", "gap"])
+def test_what_says_that_rows_are_there_waits_a_few_seconds_whatever_is_configured(word: str, seconds: float) -> None:
+    """Else a connection that lives would be taken for one that does not, in SQL."""
+    made = followed(1, word)
+
+    assert not made.due(0.9, NO_LIMIT, NO_LIMIT, seconds)
+    assert made.due(OURS_SECONDS, NO_LIMIT, NO_LIMIT, seconds)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(4.0, 20.0), (8.0, QUIET_SECONDS), (25.0, 25.0), (60.0, 60.0)])
+def test_what_a_quiet_partition_waits_longer_has_a_bound(seconds: float, most: float) -> None:
+    quiet = followed(1)
+
+    assert not quiet.due(most - 0.1, NO_LIMIT, NO_LIMIT, seconds)
+    assert quiet.due(most, NO_LIMIT, NO_LIMIT, seconds)
+
+
+def test_a_connection_that_lives_is_in_the_tables_in_time_until_a_warning_says_that_it_is_not() -> None:
+    """A heartbeat, then coverage is cut, then what it waits for is, and a while for the inserts."""
+    assert EVERY_SECONDS + OURS_SECONDS + max(QUIET_SECONDS, LATE_SECONDS) + 5 <= ALIVE_SECONDS
 
 
 @pytest.mark.parametrize("rows", [1, QUIET_ROWS])

@@ -35,8 +35,12 @@ from wsadapter.kafka.runs import Messages
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata, newest
 
 QUIET_ROWS: Final = 100
-"""A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
+"""A batch with fewer rows waits for more, up to QUIET_FACTOR times as long, and QUIET_SECONDS."""
 QUIET_FACTOR: Final = 5
+QUIET_SECONDS: Final = 20.0
+OURS_SECONDS: Final = 5.0
+"""What says that rows are there waits for them (`wsadapter.roles.consumer.insert_order`), and not for more of its own:
+a connection whose coverage is old counts as one that is gone (`wsadapter.clickhouse.completeness.ALIVE_SECONDS`)."""
 FIRST_SECONDS: Final = 0.1
 """The first batch after an assignment waits no longer, however few its rows are: what it has, nobody has seen yet."""
 
@@ -88,6 +92,8 @@ class Batch:
         self.since = now
         self.is_first = False
         """Of its partition, since that was assigned."""
+        self.is_ours = False
+        """Its rows are no events of a venue."""
         self.head = len(head)
         self.body = bytearray(head)
         self.offsets = array("q")
@@ -124,7 +130,9 @@ class Batch:
         """When it has waited long enough, if no more comes."""
         if self.is_first:
             return self.since + min(seconds, FIRST_SECONDS)
-        return self.since + (seconds if self.rows >= QUIET_ROWS else seconds * QUIET_FACTOR)
+        if self.rows < QUIET_ROWS:
+            seconds = max(seconds, min(seconds * QUIET_FACTOR, QUIET_SECONDS))
+        return self.since + (min(seconds, OURS_SECONDS) if self.is_ours else seconds)
 
     def messages(self, rows: Sequence[int]) -> bytes:
         """These rows, length-delimited."""
@@ -273,6 +281,7 @@ class Partition:
 
     def _begin(self, batch: Batch) -> Batch:
         batch.is_first, self._has_begun = not self._has_begun, True
+        batch.is_ours = self.spec.ours
         self.batches.append(batch)
         return batch
 

@@ -18,12 +18,13 @@ FORMS: Final = (
     "a duration back from now (90s, 15m, 2h, 7d, 1w; seconds without a unit: 6 digits at most) or a time (2026-11-22, "
     "2026-11-22T10:00:00Z; UTC)"
 )
-UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
+_EXAMPLES: Final = '(e.g. "5s", "100ms", "1m", "2h", "7d" or a number of seconds)'
 
 
 def duration(value: object) -> float:
-    """Seconds of ``"5s"``, ``"100ms"``, ``"1m"``, ``"2h"`` or of a number of seconds."""
+    """Seconds of ``"5s"``, ``"100ms"``, ``"1m"``, ``"2h"``, ``"7d"`` or of a number of seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise ValueError("not a duration: must be finite")
@@ -32,8 +33,8 @@ def duration(value: object) -> float:
         if match := _DURATION.fullmatch(value):
             # 100 ms is 0.1 s, not 0.1 plus what binary multiplication adds
             return round(float(match[1]) * UNITS[match[2]], 9)
-        raise ValueError(f'not a duration: {shown(value)} (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
-    raise ValueError('not a duration (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
+        raise ValueError(f"not a duration: {shown(value)} {_EXAMPLES}")
+    raise ValueError(f"not a duration {_EXAMPLES}")
 
 
 def moment(text: str, now_ns: int) -> int:

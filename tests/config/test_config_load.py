@@ -248,13 +248,22 @@ def test_demo_needs_no_feed() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("5s", 5.0), ("100ms", 0.1), ("1m", 60.0), ("2h", 7200.0), ("1.5s", 1.5), (3, 3.0), (0.25, 0.25)],
+    [
+        ("5s", 5.0),
+        ("100ms", 0.1),
+        ("1m", 60.0),
+        ("2h", 7200.0),
+        ("1.5s", 1.5),
+        ("7d", 604_800.0),
+        (3, 3.0),
+        (0.25, 0.25),
+    ],
 )
 def test_durations(text: object, expected: float) -> None:
     assert duration(text) == expected
 
 
-@pytest.mark.parametrize("text", ["5", "s", "5 s", "-5s", "5d", "1e3s", "", True, None, [], float("nan"), float("inf")])
+@pytest.mark.parametrize("text", ["5", "s", "5 s", "-5s", "5w", "1e3s", "", True, None, [], float("nan"), float("inf")])
 def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="duration"):
         duration(text)

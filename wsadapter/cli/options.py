@@ -23,7 +23,7 @@ PROGRAM: Final = "wsadapter-supervisor"
 
 
 def seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
-    """``20s``, ``5m``, ``2h``, ``500ms`` or a number of seconds."""
+    """``20s``, ``5m``, ``2h``, ``7d``, ``500ms`` or a number of seconds."""
     from wsadapter.times import duration
 
     if text is None:

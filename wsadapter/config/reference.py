@@ -132,7 +132,7 @@ config` prints the same as a commented file, `config show` the values of an inst
 The command line comes before the environment (also from a file `.env` in the working directory), that before the file,
 that before the default. A variable of a feed sets the key in every `[[feed]]` of an exchange that
 `WEBSOCKET_EXCHANGES` names, or of all; where the file has no `[[feed]]`, the variables describe one an exchange.
-Durations are seconds or text (`500ms`, `5s`, `2h`). Unknown keys are refused.
+Durations are seconds or text (`500ms`, `5s`, `2h`, `7d`). Unknown keys are refused.
 Passwords: [TLS, SASL and passwords](tls-and-sasl.md).
 """
 _TAIL: Final = """

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -10,9 +11,12 @@ import pytest
 from cli.command import run
 
 from wsadapter.cli import check
-from wsadapter.config.model import Config, ServiceConfig
+from wsadapter.config.model import Config, Feed, RingConfig, ServiceConfig, SpoolConfig
 from wsadapter.embedded.ports import free_port, free_ports
 from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.roles.supervisor import rings
+from wsadapter.shm import ring
+from wsadapter.shm import segment as shm
 
 
 def config(directory: Path, clickhouse: int, kafka: int, monitor: int, more: str = "") -> str:
@@ -51,6 +55,7 @@ def test_nothing_there(tmp_path: Path) -> None:
         "ClickHouse": "FAIL",
         "monitor": "FAIL",
         "state directory": "ok",
+        "spool": "ok",
         "ring memory": "ok",
     }
     assert not (tmp_path / "state").exists()
@@ -158,3 +163,67 @@ def test_a_full_disk_of_the_state_directory_is_named(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((4096, 4096, 10, 1, 1, 9, 9, 9, 0, 255)))
     with pytest.raises(ServiceUnavailable, match="4 KiB are free"):
         check._state_dir(config)
+
+
+MIB = 1024 * 1024
+
+
+def disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    """Of 4,096 bytes a block, so many bytes are free."""
+    blocks = free // 4096
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((4096, 4096, 10, blocks, blocks, 9, 9, 9, 0, 255)))
+
+
+def spooled(directory: Path, most: int) -> Config:
+    return Config(ServiceConfig("i", str(directory / "state")), spool=SpoolConfig(str(directory / "spool"), most))
+
+
+def test_a_spool_with_less_room_than_it_may_take_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk(monkeypatch, 4 * MIB)
+    assert check._spool(spooled(tmp_path, 4 * MIB)) == f"{tmp_path}/spool can be made, 4 MiB of 4 MiB have room"
+    said = check._spool(spooled(tmp_path, 6 * MIB))
+    assert said.startswith(f"{tmp_path}/spool can be made, 4 MiB of 6 MiB have room")
+    assert "spool.max_bytes" in said
+
+
+def test_what_is_in_the_spool_has_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "spool" / "1" / "serializer-0"
+    kept.mkdir(parents=True)
+    (kept / "segment").write_bytes(b"x" * 2 * MIB)
+    disk(monkeypatch, 4 * MIB)
+    assert check._spool(spooled(tmp_path, 6 * MIB)) == f"{tmp_path}/spool is writable, 6 MiB of 6 MiB have room"
+
+
+@pytest.mark.parametrize("look", [check._spool, check._state_dir])
+def test_what_cannot_be_written_fails(
+    look: Callable[[Config], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ServiceUnavailable, match="is not writable"):
+        look(spooled(tmp_path, 6 * MIB))
+
+
+def test_rings_of_a_running_instance_are_there_and_want_no_more_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed("fut", "binance", ("BTCUSDT",), ("trade",))
+    instance = f"check{os.getpid()}"
+    config = Config(ServiceConfig(instance, str(tmp_path)), (feed,), ring=RingConfig(MIB))
+    names = [rings.prefix(instance) + connection for connection in ("fut-market-0", "repair")]
+    monkeypatch.setattr(shm, "free_bytes", lambda: MIB)
+    with pytest.raises(ServiceUnavailable, match="2 rings want 2 MiB, 1 MiB are free"):
+        check._ring_memory(config)
+    try:
+        ring.create(names[0], MIB, 1)
+        assert check._ring_memory(config) == "1 MiB for 1 ring, 1 MiB free; 1 is there"
+        ring.create(names[1], 2 * MIB, 1)
+        assert "1 is there" in check._ring_memory(config), "one of another size is not it"
+        shm.Segment.unlink(names[1])
+        ring.create(names[1], MIB, 1)
+        monkeypatch.setattr(shm, "free_bytes", lambda: 0)
+        assert check._ring_memory(config) == "0 MiB for 0 rings, 0 MiB free; 2 are there"
+    finally:
+        for name in names:
+            shm.Segment.unlink(name)

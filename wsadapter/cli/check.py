@@ -3,6 +3,7 @@
 Each check is one line of output, ``ok`` or ``FAIL`` and why. Exit 69 when any of them failed.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -20,13 +21,15 @@ from wsadapter.config.model import Config
 from wsadapter.config.symbol_rules import parsed
 from wsadapter.embedded.kafka import cluster
 from wsadapter.errors import ExitCode, Reason, SchemaMismatch, ServiceUnavailable
+from wsadapter.roles.supervisor import rings
 from wsadapter.roles.supervisor.topology import assemble
+from wsadapter.shm import ring
 from wsadapter.shm import segment as shm
 
 MIB = 1024 * 1024
 TIMEOUT_SECONDS = 5.0
 MIN_FREE_BYTES: Final = MIB
-"""Of the state directory: for its small files. What the spool needs beside it is the operator's to know."""
+"""Of the state directory: for its small files."""
 
 
 _REASONS: Final = {
@@ -43,7 +46,7 @@ _REASONS: Final = {
 @options.JSON
 @click.pass_context
 def check(context: click.Context, config_path: str | None, embedded: bool, brokers: str, as_json: bool) -> int:
-    """Check that Kafka, ClickHouse, ports, state directory and ring memory are there."""
+    """Check that Kafka, ClickHouse, ports, state directory, spool and ring memory are there."""
     loaded = options.load_with_origins(config_path or context.obj, demo=False)
     embedded, number = options.embedded(context, embedded, brokers)
     config = cluster.configured(loaded, number)
@@ -59,6 +62,7 @@ def check(context: click.Context, config_path: str | None, embedded: bool, broke
         *services,
         ("monitor", _monitor_port),
         ("state directory", _state_dir),
+        ("spool", _spool),
         ("ring memory", _ring_memory),
     )
     outcomes = []
@@ -171,16 +175,42 @@ def _bound(family: int, kind: int, protocol: int, _: str, target: Any) -> OSErro
 
 
 def _state_dir(config: Config) -> str:
-    """Writable, or can be made, with room on its disk: the nearest directory that is there decides."""
     path = Path(config.service.state_dir)
+    what, free = _writable(path)
+    if free < MIN_FREE_BYTES:
+        raise ServiceUnavailable(f"{path}: {free // 1024} KiB are free on its disk, nothing could be kept there")
+    return f"{what}, {free // MIB} MiB free"
+
+
+def _spool(config: Config) -> str:
+    """What it holds already has its room. A disk that is smaller than it may grow bounds it as `spool.max_bytes` does,
+    sooner: that is said, and fails nothing."""
+    path, most = Path(config.spool.path), config.spool.max_bytes
+    what, free = _writable(path)
+    room = min(free + _held(path), most)
+    text = f"{what}, {room // MIB} MiB of {most // MIB} MiB have room"
+    return text if room == most else f"{text}: its disk is full before spool.max_bytes, then an outage is a loss"
+
+
+def _held(path: Path) -> int:
+    """Bytes of its files; a run that goes on removes some meanwhile."""
+    held = 0
+    for at, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                held += os.lstat(os.path.join(at, name)).st_size
+    return held
+
+
+def _writable(path: Path) -> tuple[str, int]:
+    """That it is, or can be made, in words, and how much is free on its disk: the nearest directory that is there
+    decides."""
     nearest = next(p for p in (path, *path.parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ServiceUnavailable(f"{path} is not writable ({nearest})")
     disk = os.statvfs(nearest)
-    if (free := disk.f_bavail * disk.f_frsize) < MIN_FREE_BYTES:
-        raise ServiceUnavailable(f"{path}: {free // 1024} KiB are free on its disk, nothing could be kept there")
     what = "is writable" if nearest == path else "can be made"
-    return f"{path} {what}, {free // MIB} MiB free"
+    return f"{path} {what}", disk.f_bavail * disk.f_frsize
 
 
 def _listing(config: Config) -> str:
@@ -189,11 +219,13 @@ def _listing(config: Config) -> str:
 
 
 def _ring_memory(config: Config) -> str:
-    count = len(assemble(config).rings)
+    """Those that are there, of a running instance or kept by an earlier one, want no more of it."""
+    names = [rings.prefix(config.service.instance) + connection for connection in assemble(config).rings]
+    there = sum(shm.size_of(name) == ring.size(config.ring.capacity_bytes) for name in names)
+    count = len(names) - there
     wanted, free = count * config.ring.capacity_bytes, shm.free_bytes()
-    mib = 1024 * 1024
+    what = "1 ring" if count == 1 else f"{count} rings"
     if wanted > free:
-        raise ServiceUnavailable(
-            f"{count} rings want {wanted // mib} MiB, {free // mib} MiB are free in {shm.DIRECTORY}"
-        )
-    return f"{wanted // mib} MiB for {count} rings, {free // mib} MiB free"
+        raise ServiceUnavailable(f"{what} want {wanted // MIB} MiB, {free // MIB} MiB are free in {shm.DIRECTORY}")
+    kept = f"; {there} {'is' if there == 1 else 'are'} there" if there else ""
+    return f"{wanted // MIB} MiB for {what}, {free // MIB} MiB free{kept}"

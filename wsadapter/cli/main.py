@@ -24,7 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "validate": ("validate", "Check the configuration and print the planned connections."),
     "config": ("config", "Show the effective configuration, and where each value came from."),
     "plan": ("plan", "Show where each stream of the configuration goes, and why."),
-    "check": ("check", "Check that Kafka, ClickHouse, ports, state directory and ring memory are there."),
+    "check": ("check", "Check that Kafka, ClickHouse, ports, state directory, spool and ring memory are there."),
     "status": ("status", "Show what a running instance says of itself: exit 0 ready, 1 not ready, 2 no answer."),
     "top": ("top", "Watch a running instance: a live table, or lines when this is no terminal."),
     "tap": ("tap", "Print the messages of a topic (e.g. trade or websocket.trade), one JSON line each."),

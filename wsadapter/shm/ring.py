@@ -110,7 +110,12 @@ def create(name: str, capacity: int, epoch: int) -> None:
             f"ring {name}: capacity {capacity} is not a power of two from {MIN_CAPACITY} to {MAX_CAPACITY}"
         )
     header = _HEADER.pack(MAGIC << 32 | LAYOUT_VERSION, capacity, epoch)
-    Segment.create(name, DATA + capacity, header).close()
+    Segment.create(name, size(capacity), header).close()
+
+
+def size(capacity: int) -> int:
+    """Of the segment."""
+    return DATA + capacity
 
 
 def max_payload(capacity: int) -> int:

@@ -149,6 +149,14 @@ def listing(prefix: str) -> list[str]:
     return sorted(name for name in os.listdir(DIRECTORY) if name.startswith(prefix))
 
 
+def size_of(name: str) -> int:
+    """Bytes of a segment, whoever it is of; 0 where there is none."""
+    try:
+        return os.stat(_path(name), follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
+
+
 def free_bytes() -> int:
     """What can still be allocated for segments."""
     status = os.statvfs(DIRECTORY)

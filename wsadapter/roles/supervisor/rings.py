@@ -50,6 +50,11 @@ ASIDE_MEMBER: Final = 32
 """Numbers of rings that were set aside, in their group."""
 
 
+def prefix(instance: str) -> str:
+    """Of a ring's name; the connection's follows."""
+    return f"wsadapter-{instance}-"
+
+
 class RedundantMember(NamedTuple):
     """A connection in its group; ``number``: 0 for the first."""
 
@@ -92,7 +97,7 @@ class Rings:
     def __init__(
         self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int, state: StateDirectory
     ) -> None:
-        self._prefix = f"wsadapter-{instance}-"
+        self._prefix = prefix(instance)
         self._capacity, self._next_epoch = capacity, next_epoch
         self._list = state.file("rings.json", tuple[str, ...], ())
         self._names: frozenset[str] | None = None

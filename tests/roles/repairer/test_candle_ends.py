@@ -164,9 +164,9 @@ class Site:
         self.page: dict[str, int] = dict.fromkeys(
             ("candles_confirmed_total", "candles_unconfirmed_total", "candles_replaced_total"), 0
         )
-        rests = {"deribit": (self.queue, cast(RestExchange, rest))}
+        hosts = {SERIES: (self.queue, cast(RestExchange, rest))}
         self.by_repairs = Published()
-        self.open = OpenCandles(cast(StatsPage, self.page), state, [SERIES], rests, self.by_repairs)
+        self.open = OpenCandles(cast(StatsPage, self.page), state, [SERIES], hosts, self.by_repairs)
         self.published: list[Kline] = []
         self.now = 0.0
 
@@ -208,6 +208,24 @@ def test_of_a_quiet_symbol_the_row_of_the_venue_is_published_as_the_end(state: S
     assert (hole.first, hole.last, hole.interval) == (MINUTE, MINUTE, "1m")
     assert site.at(9 * MINUTE) == []
     assert (site.host.asked, site.counts) == (1, (1, 0))
+
+
+def test_the_host_of_a_series_is_asked_and_no_other_one_of_its_exchange(state: StateDirectory) -> None:
+    """Live and testnet have candles of one exchange, of different symbols."""
+    page = cast(StatsPage, dict.fromkeys(("candles_unconfirmed_total", "candles_replaced_total"), 0))
+    series = [("deribit", symbol, "1m") for symbol in ("A", "B")]
+    hosts = [Host(), Host()]
+    queues = [HostQueue(cast(RestHost, host)) for host in hosts]
+    rest = cast(RestExchange, Rest(1))
+    made = OpenCandles(page, state, series, {one: (queue, rest) for one, queue in zip(series, queues, strict=True)},
+                       Published())  # fmt: skip
+    made.add(said(1, symbol="B"))
+    for host in hosts:
+        host.clock_ns = 2 * MINUTE + 2 * GRACE_NS
+    made.step(1.0)
+    for queue in queues:
+        queue.step(1.0)
+    assert [host.asked for host in hosts] == [0, 1]
 
 
 def test_a_candle_that_a_repair_has_published_meanwhile_is_not_published_again(state: StateDirectory) -> None:

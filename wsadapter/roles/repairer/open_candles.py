@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol
 
 from wsadapter.exchanges.rest_api import RestExchange
+from wsadapter.exchanges.rest_api import Series as RestSeries
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.files import StateDirectory
 from wsadapter.roles.repairer.candle_ends import CandleEnd, CandleEnds, OpenCandle, Series
@@ -32,6 +33,11 @@ class CandleLog(Protocol):
         """So far nothing of them is needed again."""
 
 
+def series_of_candles(exchange: str, carried: Iterable[RestSeries]) -> list[Series]:
+    """Those of candles, of what a connection carries."""
+    return [(exchange, each.symbol, each.interval) for each in carried if each.stream == "kline"]
+
+
 def ended_by_others(plans: Iterable[ConnectionPlan]) -> list[Series]:
     """The series whose candles no flag closes."""
     return [
@@ -46,11 +52,13 @@ def ended_by_others(plans: Iterable[ConnectionPlan]) -> list[Series]:
 class OpenCandles:
     def __init__(
         self, page: StatsPage, state: StateDirectory, series: Iterable[Series],
-        rests: Mapping[str, tuple[HostQueue, RestExchange]], published: Published,
+        hosts: Mapping[Series, tuple[HostQueue, RestExchange]], published: Published,
     ) -> None:  # fmt: skip
-        self._page, self._rests, self._published = page, rests, published
+        self._page, self._hosts, self._published = page, hosts, published
+        self._exchanges = {exchange: queue.host for (exchange, _, _), (queue, _) in hosts.items()}
+        """Whose clock: of several hosts any."""
         self._file = state.file(FILE, list[OpenCandle], [])
-        self._ends = CandleEnds(dict.fromkeys(one for one in series if one[0] in rests))
+        self._ends = CandleEnds(dict.fromkeys(one for one in series if one in hosts))
         for candle in self._file.read():
             self._ends.put(candle)
         self._looked = self._kept = float("-inf")
@@ -66,8 +74,9 @@ class OpenCandles:
         if now < self._looked + LOOK_SECONDS:
             return
         self._looked = now
-        for exchange, (queue, rest) in self._rests.items():
-            for candle in self._ends.due(exchange, queue.host.venue_ns()):
+        for exchange, host in self._exchanges.items():
+            for candle in self._ends.due(exchange, host.venue_ns()):
+                queue, rest = self._hosts[candle.exchange, candle.symbol, candle.interval]
                 if not queue.add(CandleEnd(candle, self._ends, rest, queue.host.venue_ns, self._published)):
                     self._ends.later(candle)
         self._page["candles_unconfirmed_total"] += self._ends.given_up

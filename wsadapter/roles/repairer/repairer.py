@@ -41,7 +41,7 @@ from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
 from wsadapter.roles.repairer.gap_repair import GapRepair, Searches, series_of
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.listings import ListingFiles
-from wsadapter.roles.repairer.open_candles import OpenCandles, ended_by_others
+from wsadapter.roles.repairer.open_candles import OpenCandles, ended_by_others, series_of_candles
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.published import Published
 from wsadapter.roles.repairer.publisher import RepairPublisher
@@ -85,6 +85,8 @@ class Repairer:
         self._series: dict[str, list[Series]] = {}
         """Of all connections of an exchange."""
         self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
+        self._of_candles: dict[tuple[str, str, str], tuple[HostQueue, RestExchange]] = {}
+        """By series: a venue's test network has other candles of the same name."""
         for each in order.assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
@@ -98,6 +100,7 @@ class Repairer:
             self._carried[each.plan.exchange, each.plan.connection] = queue, rest, own
             self._series.setdefault(each.plan.exchange, []).extend(own)
             self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
+            self._of_candles.update(dict.fromkeys(series_of_candles(each.plan.exchange, own), (queue, rest)))
         self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
         for history in order.histories:
             if (rest := load_rest(history.exchange)) is not None:
@@ -115,7 +118,7 @@ class Repairer:
         self._poll_instruments(order.listings)
         self._chain = CandleChain()
         series = ended_by_others(each.plan for each in order.assignments)
-        self._open_candles = OpenCandles(child.page, self._state, series, self._by_exchange, self._published)
+        self._open_candles = OpenCandles(child.page, self._state, series, self._of_candles, self._published)
         self._searches = Searches()
         self._undelivered = Undelivered(rings_of(order), order.serializers)
         self._done: list[str] = []
@@ -319,13 +322,12 @@ class Repairer:
                 candle: Any = market_pb2.Kline.FromString(message.value() or b"")
             except DecodeError:
                 continue
-            if candle.exchange not in self._by_exchange:
-                continue
-            if self._shard is not None and not self._shard.owns(candle.exchange, candle.symbol):
+            carrier = self._of_candles.get((candle.exchange, candle.symbol, candle.interval))
+            if carrier is None:
                 continue
             self._open_candles.add(candle)
             if candle.closed and (suspects := self._chain.add(candle)) is not None:
-                queue, rest = self._by_exchange[candle.exchange]
+                queue, rest = carrier
                 queue.add(CandleCheck(suspects, rest))
 
     def _publish_stats(self, source: GapLog) -> None:

@@ -10,18 +10,29 @@ from functools import cache
 from itertools import combinations
 from typing import Final
 
+from msgspec import Struct
+
 from wsadapter.config.model import Feed
 from wsadapter.config.symbol_rules import TOP, Rules, matcher, parsed
 
 _SAME_TABLE: Final = {"raw_trade": "trade"}
 
 
+class _Asked(Struct, frozen=True):
+    """What a feed asks for: its symbols, sorted out."""
+
+    path: str
+    feed: Feed
+    rules: Rules
+    named: frozenset[str]
+
+
 def mixed(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[str, str]]:
     """(key path, what is wrong) of series of two addresses; each feed with its own key path."""
-    for (_, before), (path, feed) in _of_one_exchange(feeds):
-        if _is_elsewhere(before, feed) and (what := _common(before, feed, _tables)):
+    for before, after in _of_one_exchange(feeds):
+        if _is_elsewhere(before.feed, after.feed) and (what := _common(before, after, _tables)):
             yield (
-                f"{path}.symbols",
+                f"{after.path}.symbols",
                 f"{what}, which has another address (testnet, ws_url, rest_url): prices of two venues would be one "
                 "series. That takes an instance of its own, with its own topic_prefix and database",
             )
@@ -29,9 +40,9 @@ def mixed(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[str, str]]:
 
 def doubled(feeds: Sequence[tuple[str, Feed]]) -> Iterator[str]:
     """A line for each feed that asks for what another one of the same address has."""
-    for (_, before), (path, feed) in _of_one_exchange(feeds):
-        if not _is_elsewhere(before, feed) and (what := _common(before, feed, _series)):
-            yield f"{path}.symbols: {what}, too: each event comes twice"
+    for before, after in _of_one_exchange(feeds):
+        if not _is_elsewhere(before.feed, after.feed) and (what := _common(before, after, _series)):
+            yield f"{after.path}.symbols: {what}, too: each event comes twice"
 
 
 def may_meet(a: str, b: str) -> bool:
@@ -50,8 +61,9 @@ def may_meet(a: str, b: str) -> bool:
     return rest(0, 0)
 
 
-def _of_one_exchange(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[tuple[str, Feed], tuple[str, Feed]]]:
-    return ((a, b) for a, b in combinations(feeds, 2) if a[1].exchange == b[1].exchange)
+def _of_one_exchange(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[_Asked, _Asked]]:
+    asked = [_Asked(path, feed, rules := parsed(feed.symbols), frozenset(rules.named)) for path, feed in feeds]
+    return ((a, b) for a, b in combinations(asked, 2) if a.feed.exchange == b.feed.exchange)
 
 
 def _is_elsewhere(a: Feed, b: Feed) -> bool:
@@ -74,27 +86,26 @@ def _series(feed: Feed) -> Iterator[str]:
             yield f"depth of {feed.depth_levels} levels" if word == "depth" else word
 
 
-def _common(a: Feed, b: Feed, parts: Callable[[Feed], Iterator[str]]) -> str:
+def _common(a: _Asked, b: _Asked, parts: Callable[[Feed], Iterator[str]]) -> str:
     """What ``b`` asks for that ``a`` does, too, in words; empty for nothing."""
-    shared = set(parts(a)) & set(parts(b))
-    pair = next(_pairs(parsed(a.symbols), parsed(b.symbols)), None) if shared else None
+    shared = set(parts(a.feed)) & set(parts(b.feed))
+    pair = next(_pairs(a, b), None) if shared else None
     if pair is None:
         return ""
     streams = ", ".join(sorted({part.partition(" ")[0] for part in shared}))
     what = f"{pair[0]} is in" if pair[0] == pair[1] else f"{pair[0]} may stand for the same symbol as {pair[1]} of"
-    return f"{what} feed {a.name} ({streams})"
+    return f"{what} feed {a.feed.name} ({streams})"
 
 
-def _pairs(a: Rules, b: Rules) -> Iterator[tuple[str, str]]:
+def _pairs(a: _Asked, b: _Asked) -> Iterator[tuple[str, str]]:
     """A symbol or rule of ``b``, and the one of ``a`` that may be the same symbol."""
-    named = frozenset(a.named)
-    yield from ((symbol, symbol) for symbol in b.named if symbol in named)
-    for rule, glob in _globs(a):
-        yield from ((symbol, rule) for symbol in filter(matcher(glob), b.named) if not _leaves_out(a, symbol))
-    for rule, glob in _globs(b):
-        yield from ((rule, symbol) for symbol in filter(matcher(glob), a.named) if not _leaves_out(b, symbol))
-        for other, other_glob in _globs(a):
-            if may_meet(glob, other_glob) and not _leaves_out(a, glob) and not _leaves_out(b, other_glob):
+    yield from ((symbol, symbol) for symbol in sorted(a.named & b.named))
+    for rule, glob in _globs(a.rules):
+        yield from ((each, rule) for each in filter(matcher(glob), b.rules.named) if not _leaves_out(a.rules, each))
+    for rule, glob in _globs(b.rules):
+        yield from ((rule, each) for each in filter(matcher(glob), a.rules.named) if not _leaves_out(b.rules, each))
+        for other, other_glob in _globs(a.rules):
+            if may_meet(glob, other_glob) and not _leaves_out(a.rules, glob) and not _leaves_out(b.rules, other_glob):
                 yield rule, other
 
 

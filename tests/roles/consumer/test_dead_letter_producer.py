@@ -60,7 +60,7 @@ def letters(*sizes: int) -> list[tuple[int, bytes, str, str]]:
 
 def test_what_is_too_large_for_the_topic_is_sent_with_less_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker(10_000)
-    sender(monkeypatch, broker).dead_letters(SPEC, "t.trade", 0, letters(100, VALUE_BYTES, 20_000))
+    sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100, VALUE_BYTES, 20_000))
 
     assert broker.taken == [(b"t.trade:0:0", 100), (b"t.trade:0:1", SMALLER[0]), (b"t.trade:0:2", SMALLER[0])]
 
@@ -68,14 +68,14 @@ def test_what_is_too_large_for_the_topic_is_sent_with_less_of_its_value(monkeypa
 def test_what_is_refused_without_any_value_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker(-1)
     with pytest.raises(ServiceUnavailable, match="MSG_SIZE_TOO_LARGE"):
-        sender(monkeypatch, broker).dead_letters(SPEC, "t.trade", 0, letters(100))
+        sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100))
 
 
 def test_another_refusal_is_no_reason_to_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker(10)
     broker.code = KafkaError.TOPIC_AUTHORIZATION_FAILED
     with pytest.raises(ServiceUnavailable, match="TOPIC_AUTHORIZATION_FAILED"):
-        sender(monkeypatch, broker).dead_letters(SPEC, "t.trade", 0, letters(100))
+        sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100))
 
     assert broker.taken == []
 
@@ -87,12 +87,12 @@ def test_an_event_that_no_table_takes_is_a_gap_of_its_series(monkeypatch: pytest
     strangers = good[:30], market_pb2.Trade(exchange="binance", symbol="BTCUSDT").SerializeToString()
     sent = [(offset, value, "parse", "") for offset, value in enumerate((good, *strangers))]
 
-    assert sender(monkeypatch, broker).dead_letters(SPEC, "t.trade", 0, sent) == 1
+    assert sender(monkeypatch, broker).letter_gaps(SPEC, sent) == 1
     (gap,) = map(gap_of, broker.gaps)
     assert gap is not None
     assert (gap.exchange, gap.symbol, gap.stream, gap.gap_id) == ("binance", "BTCUSDT", "trade", f"letter:5:77:{NS}")
     assert (gap.cause, gap.repair_state, gap.started_ns, gap.ended_ns) == ("decode", "unrepairable", NS, NS + 1)
-    assert [key for key, _ in broker.taken] == [b"binance:BTCUSDT", b"t.trade:0:0", b"t.trade:0:1", b"t.trade:0:2"]
+    assert [key for key, _ in broker.taken] == [b"binance:BTCUSDT"]
 
 
 def test_a_candle_that_was_fetched_is_missing_where_it_opens() -> None:

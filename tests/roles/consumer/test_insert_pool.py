@@ -8,15 +8,19 @@ from concurrent.futures import wait
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from confluent_kafka import KafkaError, Message
 
 from wsadapter.clickhouse.inserts import token
 from wsadapter.clickhouse.lost_inserts import AGAIN, LACKING_SECONDS
+from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
+from wsadapter.roles.consumer import dead_letters
 from wsadapter.roles.consumer.batches import BatchState, Partition
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata
+from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.insert_pool import (
     MEMORY_ATTEMPTS,
     PATIENT_ATTEMPTS,
@@ -73,12 +77,12 @@ class Mailbox:
         self.letters: list[tuple[int, bytes, str, str]] = []
         self.error: Exception | None = None
 
-    def dead_letters(
-        self, spec: StreamSpec, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]
-    ) -> int:
+    def dead_letters(self, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]) -> None:
         if self.error is not None:
             raise self.error
         self.letters += letters
+
+    def letter_gaps(self, spec: StreamSpec, letters: Sequence[tuple[int, bytes, str, str]]) -> int:
         return len(letters)
 
 
@@ -97,13 +101,16 @@ def split(body: bytes) -> Iterable[bytes]:
 
 
 class Bench:
-    def __init__(self) -> None:
+    """``producer``: in place of the mailbox."""
+
+    def __init__(self, producer: DeadLetterProducer | None = None) -> None:
         self.server, self.mailbox = Server(), Mailbox()
         self.mismatch = ""
         self.verified = 0
         heads = {"trade": HEAD, "kline": HEAD}
         look = lambda spec, messages: self.server.lacking(spec, messages)  # noqa: E731
-        self.pool = InsertPool(self.server, self.mailbox, heads, self.verify, look)  # type: ignore[arg-type]  # stand-ins
+        letters = producer or self.mailbox
+        self.pool = InsertPool(self.server, letters, heads, self.verify, look)  # type: ignore[arg-type]  # stand-ins
         self.now = 0.0
 
     def verify(self, spec: StreamSpec) -> None:
@@ -417,6 +424,62 @@ def test_a_batch_is_not_finished_before_its_letters_are_delivered(bench: Bench) 
     assert bench.server.calls == 1
     assert task.dead == ["foreign"]
     assert [value for _, value, _, _ in bench.mailbox.letters] == [b"garbage"]
+
+
+class Topics:
+    """Stands for the client and the broker; topics whose name ends with ``refused`` take nothing."""
+
+    def __init__(self) -> None:
+        self.refused = ""
+        self.taken: Counter[str] = Counter()
+        """By the last word of the topic's name."""
+        self._queued: list[tuple[str, bytes, Callable[..., None]]] = []
+
+    def produce(
+        self, topic: str, value: bytes, key: bytes, on_delivery: Callable[..., None], headers: object = None
+    ) -> None:
+        self._queued.append((topic.rpartition(".")[2], key, on_delivery))
+
+    def flush(self, seconds: float) -> int:
+        queued, self._queued = self._queued, []
+        for word, key, on_delivery in queued:
+            if word == self.refused:
+                on_delivery(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), Message(topic=word, key=key))
+            else:
+                self.taken[word] += 1
+        return 0
+
+
+@pytest.mark.parametrize("refused", ["dead_letter", "gap"])
+def test_what_a_topic_has_taken_is_not_sent_again_while_the_other_refuses(
+    monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """A letter never stays without its gap, nor does a gap come for each attempt: a thousand rows would make millions
+    of them a day. Who is killed between the two begins with the batch again, and sends both."""
+    topics = Topics()
+    topics.refused = refused
+    monkeypatch.setattr(dead_letters, "Producer", lambda settings: topics)
+    bad = {trade(3), trade(4)}
+
+    def begin() -> Bench:
+        bench = Bench(DeadLetterProducer(KafkaConfig()))
+        bench.server.refuses = parse_error(lambda row: row in bad)
+        bench.send([trade(n) for n in range(8)])
+        return bench
+
+    for life in range(2):
+        bench = begin()
+        for _ in range(5):
+            assert bench.attempt() == []
+            bench.now += RETRY.maximum
+        assert topics.taken == ({} if refused == "dead_letter" else {"dead_letter": 2 * (life + 1)})
+    topics.refused = ""
+    topics.taken.clear()
+
+    (task,) = bench.until_inserted()
+
+    assert (task.dead, task.gaps) == (["parse", "parse"], 2)
+    assert topics.taken == ({"dead_letter": 2, "gap": 2} if refused == "dead_letter" else {"gap": 2})
 
 
 def test_what_was_dropped_is_not_reported(bench: Bench) -> None:

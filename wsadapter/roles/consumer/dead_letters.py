@@ -1,9 +1,9 @@
-"""What a consumer itself sends to Kafka: dead letters with their gaps, and the Gap of a log that no longer holds what
+"""What a consumer itself sends to Kafka: dead letters and their gaps, and the Gap of a log that no longer holds what
 was to be read.
 
-Guarantees: `deliver` returns only when the broker has all of it; until then no offset moves past what a letter is
-about. A repeat after a crash may send a letter twice. The producer is made when the first letter is there: most
-consumers never need one.
+Guarantees: each call returns only when the broker has all of it; until letters and gaps are there no offset moves past
+what they are about. A repeat after a crash may send both twice. The producer is made when the first letter is there:
+most consumers never need one.
 """
 
 import threading
@@ -56,15 +56,10 @@ class DeadLetterProducer:
         """What was refused, and its key."""
         self._dead_letter_topic = dead_letter_topic(kafka)
 
-    def dead_letters(
-        self, spec: StreamSpec, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]
-    ) -> int:
+    def dead_letters(self, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]) -> None:
         """Send (offset, value, reason, detail) of messages of one partition and wait for the broker. What it calls too
-        large is sent again with less of its value: a letter that is never taken would hold up its partition. Returns
-        how many gaps say what the tables lack with them."""
-        gaps = [gap for _, value, _, _ in letters if (gap := missing(spec, value)) is not None]
+        large is sent again with less of its value: a letter that is never taken would hold up its partition."""
         with self._lock:
-            self._publish(gaps)
             remaining = {f"{source}:{partition}:{letter[0]}".encode(): letter for letter in letters}
             for limit in (VALUE_BYTES, *SMALLER):
                 producer = self._open()
@@ -77,6 +72,12 @@ class DeadLetterProducer:
                 remaining = {key: letter for key, letter in remaining.items() if key in refused}
                 if not remaining:
                     break
+
+    def letter_gaps(self, spec: StreamSpec, letters: Sequence[tuple[int, bytes, str, str]]) -> int:
+        """Publish what the tables lack with letters that are sent; how many gaps that are."""
+        gaps = [gap for _, value, _, _ in letters if (gap := missing(spec, value)) is not None]
+        with self._lock:
+            self._publish(gaps)
         return len(gaps)
 
     def gap(self, spec: StreamSpec, lost: LostRange) -> int:

@@ -1,10 +1,10 @@
 """Cut batches on their way into ClickHouse: threads, repeats, bisecting, pauses.
 
-Guarantees: a batch is finished only when each of its messages is in ClickHouse or delivered to the dead-letter topic.
-A failed insert is repeated with the same bytes under the same token until then; the parts of a bisected batch have
-tokens of their own, and a part that is in is not sent again. A batch that is too large for the server is given back to
-be halved (`InsertPool.oversized`). One insert per table at a time, tables beside each other: a table that must wait
-holds up nobody else.
+Guarantees: a batch is finished only when each of its messages is in ClickHouse, or it and its gap are delivered to
+their topics. A failed insert is repeated with the same bytes under the same token until then; the parts of a bisected
+batch have tokens of their own, and a part that is in is not sent again. A batch that is too large for the server is
+given back to be halved (`InsertPool.oversized`). One insert per table at a time, tables beside each other: a table that
+must wait holds up nobody else.
 
 After a repeat it is looked whether the rows are there: a server that was killed may know a token and not have its rows.
 What lacks twice, a while apart, is inserted under a token of its own, which is made of the bytes and counts up, so that
@@ -123,7 +123,7 @@ class InsertTask:
         self.written_rows = 0
         self.elapsed_ns: list[int] = []
         self.dead: list[str] = []
-        """Reason of each letter."""
+        """Reason of each letter, once they are in their topic."""
         self.gaps = 0
         """That were published of them."""
 
@@ -237,8 +237,11 @@ class InsertPool:
             task.done, task.lacking, task.again = None, (), 0
         if task.letters:
             at = task.partition
-            task.gaps = self._dead_letters.dead_letters(at.spec, at.topic, at.number, task.letters)
-            task.dead = [reason for _, _, reason, _ in task.letters]
+            # one after the other: while a topic refuses, each attempt would send again what the other one took
+            if not task.dead:
+                self._dead_letters.dead_letters(at.topic, at.number, task.letters)
+                task.dead = [reason for _, _, reason, _ in task.letters]
+            task.gaps = self._dead_letters.letter_gaps(at.spec, task.letters)
 
     def _insert(self, task: InsertTask, rows: Sequence[int], again: int = 0) -> Done:
         """``again``: which one of the inserts of lacking rows it is, from 1."""

@@ -5,7 +5,8 @@ what else the sender knows of its place. The value is the message, cut where it 
 than the broker takes.
 
 An event that becomes one is in no table, and its time is covered: `missing` is the gap that says so. Whoever sends the
-letter publishes it. It is no open one: what the repairer fetches in its place may be refused again, without an end.
+letter publishes it, as version 1: it is the only record of its gap. It is no open one: what the repairer fetches in its
+place may be refused again, without an end.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.events import Gap, Source
-from wsadapter.events.gaps import GapCause, RepairState, begin, with_state
+from wsadapter.events.gaps import GapCause, RepairState, begin
 from wsadapter.events.streams import DEAD_LETTER, StreamSpec
 from wsadapter.kafka.topics import topic_name
 from wsadapter.pb import market_pb2
@@ -79,7 +80,8 @@ def missing(spec: StreamSpec, value: bytes) -> Gap | None:
         symbol=event.symbol, interval=getattr(event, "interval", ""), ended_ns=at_ns + 1,
         gap_id=f"letter:{event.epoch}:{event.position}:{event.receive_time_ns}",
     )  # fmt: skip
-    return with_state(gap, RepairState.UNREPAIRABLE)
+    gap.repair_state = RepairState.UNREPAIRABLE.value
+    return gap
 
 
 def _happened_ns(event: Any) -> int:

@@ -92,6 +92,7 @@ def test_an_event_that_no_table_takes_is_a_gap_of_its_series(monkeypatch: pytest
     assert gap is not None
     assert (gap.exchange, gap.symbol, gap.stream, gap.gap_id) == ("binance", "BTCUSDT", "trade", f"letter:5:77:{NS}")
     assert (gap.cause, gap.repair_state, gap.started_ns, gap.ended_ns) == ("decode", "unrepairable", NS, NS + 1)
+    assert gap.version == 1, "by which a strategy begins anew"
     assert [key for key, _ in broker.taken] == [b"binance:BTCUSDT"]
 
 

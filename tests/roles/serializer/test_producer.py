@@ -254,7 +254,7 @@ def test_an_event_that_becomes_a_letter_is_a_gap_of_its_series(
     assert (key, client.letters, dict(producer.letter_gaps)) == (b"binance:BTCUSDT", [value], {"trade": 1})
     assert (gap.exchange, gap.symbol, gap.stream, gap.interval) == ("binance", "BTCUSDT", "trade", "")
     assert (gap.cause, gap.repair_state, gap.started_ns, gap.ended_ns) == ("decode", "unrepairable", at_ns, at_ns + 1)
-    assert gap.gap_id == f"letter:5:77:{NS}", "the same each time"
+    assert (gap.gap_id, gap.version) == (f"letter:5:77:{NS}", 1), "the same each time, and nothing came before it"
 
 
 def test_a_letter_about_the_recording_is_no_gap(producer: KafkaProducer) -> None:

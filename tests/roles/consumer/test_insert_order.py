@@ -1,6 +1,7 @@
 """Coverage, and gaps that are repaired, are inserted behind the rows that they say are there."""
 
 from collections.abc import Mapping, Set
+from math import inf
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ class Bench:
         self.order = InsertOrder(STREAMS, alone)
         self.ends: dict[Key, int] = dict.fromkeys(self.partitions, 0)
         self.tasks: list[InsertTask] = []
-        self.group, self.blocked, self.now = GroupOffsets(), set[str](), 0.0
+        self.group, self.blocked, self.now, self.gaps_at = GroupOffsets(), set[str](), 0.0, -inf
 
     def receive(self, events: list[Event], number: int = 0) -> None:
         for event in events:
@@ -77,7 +78,11 @@ class Bench:
     def held_partitions(self) -> Set[Key]:
         self.now += LOOK_SECONDS
         ends: Mapping[Key, int] = {key: end for key, end in self.ends.items() if end >= 0}
-        return {*self.order.held(self.tasks, self.partitions, lambda: ends, self.group, self.blocked, self.now)}
+        return {
+            *self.order.held(
+                self.tasks, self.partitions, lambda: ends, self.group, self.blocked, self.now, self.gaps_at
+            )
+        }
 
 
 def test_coverage_waits_until_what_it_names_is_in() -> None:
@@ -191,6 +196,61 @@ def test_coverage_comes_behind_the_gaps_too() -> None:
     assert bench.held() == set()
 
 
+def test_coverage_comes_behind_the_gap_of_a_row_that_is_refused_meanwhile() -> None:
+    """It is published when the batch of events is done, later than the coverage was ready."""
+    bench = Bench("coverage", "gap", "trade")
+    bench.receive([trade(1), *coverage("trade")])
+    bench.begin("coverage")
+    assert bench.held() == {"coverage"}
+    assert not bench.order.asks_group
+    events = bench.begin("trade")
+    bench.gaps_at = bench.now + LOOK_SECONDS / 2
+
+    bench.finish(events)
+
+    assert bench.held() == {"coverage"}, "the end that is known may be from before that gap"
+    assert bench.order.asks_group
+    bench.group = GroupOffsets(bench.now, {("t.gap", 0): 1})
+    assert bench.held() == {"coverage"}
+    assert not bench.order.asks_group
+    bench.receive([gap("unrepairable"), gap("open")])
+    bench.finish(bench.begin("gap"))
+    assert bench.held() == set()
+
+
+def test_coverage_comes_behind_the_gap_of_a_row_that_another_member_was_refused() -> None:
+    bench, other = Bench("coverage", "gap", alone=False), ("t.trade", 3)
+    bench.receive(coverage("trade"))
+    bench.begin("coverage")
+    bench.held()
+    bench.group = GroupOffsets(bench.now, {other: 9, ("t.gap", 0): 0}, {other: 5})
+    assert bench.held() == {"coverage"}
+
+    bench.group = GroupOffsets(bench.now, {other: 9, ("t.gap", 0): 1}, {other: 9})
+
+    assert bench.held() == {"coverage"}
+    bench.receive([gap("unrepairable")])
+    bench.finish(bench.begin("gap"))
+    assert bench.held() == set()
+
+
+def test_a_partition_that_goes_to_another_member_is_waited_for_there() -> None:
+    bench, moved = Bench("coverage", "gap", "trade", alone=False), ("t.trade", 0)
+    bench.receive([trade(1), *coverage("trade")])
+    bench.begin("coverage")
+    bench.held()
+    bench.group = GroupOffsets(bench.now, {moved: 1})
+    assert bench.held() == {"coverage"}
+    taken = bench.partitions.pop(moved)
+    bench.group = GroupOffsets(bench.now, {moved: 1}, {moved: 0})
+    assert bench.held() == {"coverage"}
+
+    bench.group = GroupOffsets(bench.now, {moved: 1}, {moved: 1})
+
+    assert bench.held() == set()
+    assert taken.done == 0
+
+
 def test_a_log_that_was_made_anew_is_not_waited_for_to_be_as_long_as_the_old_one() -> None:
     bench = Bench("coverage", "gap", "trade")
     bench.receive([trade(1), trade(2), *coverage("trade")])
@@ -211,7 +271,7 @@ def test_what_another_member_reads_is_known_by_its_commits() -> None:
     bench.group = GroupOffsets(-1.0, {other: 5}, {other: 5})
     bench.begin("coverage")
     assert bench.held() == {"coverage"}, "that was before"
-    assert bench.order.asks_others
+    assert bench.order.asks_group
     bench.group = GroupOffsets(bench.now, {other: 9}, {other: 5})
     assert bench.held() == {"coverage"}
     bench.group = GroupOffsets(bench.now, {other: 12}, {other: 8})
@@ -220,7 +280,7 @@ def test_what_another_member_reads_is_known_by_its_commits() -> None:
     bench.group = GroupOffsets(bench.now, {other: 20}, {other: 9})
 
     assert bench.held() == set()
-    assert not bench.order.asks_others
+    assert not bench.order.asks_group
 
 
 def test_what_was_begun_is_repeated_without_a_turn_of_its_own() -> None:

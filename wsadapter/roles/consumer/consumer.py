@@ -77,13 +77,13 @@ class Consumer:
         self._most_rows: dict[str, int] = {}
         """Stream -> rows that the server took at once after it had refused more."""
         self._blocked_since = 0.0
-        dead_letters = DeadLetterProducer(config.kafka)
+        self._dead_letters = DeadLetterProducer(config.kafka)
         group = child.args.page.rpartition("-")[0]
         members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
         topics = {spec.name: name for name, spec in self._specs.items()}
         self._accounting = Accounting(child.page, topics, tuple(name for name in members if name != child.args.page))
         look = Presence(client, config.clickhouse).lacking
-        self._pool = InsertPool(Inserter(client), dead_letters, self._heads, self._verify_stream, look)
+        self._pool = InsertPool(Inserter(client), self._dead_letters, self._heads, self._verify_stream, look)
         identity = instance_id(config.service, child.args.name)
         self._group = GroupMember(
             config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting,
@@ -93,7 +93,7 @@ class Consumer:
         self._order = InsertOrder(streams, alone=is_alone(config.service, config.process_of("consumer").count))
         self._held: Set[Key] = frozenset()
         self._housekeeping = Housekeeping(
-            child, client, self._verifier, self._group, self._pool, self._accounting, dead_letters
+            child, client, self._verifier, self._group, self._pool, self._accounting, self._dead_letters
         )
 
     def run(self) -> int:
@@ -121,9 +121,10 @@ class Consumer:
     def _out_of_turn(self, now: float) -> Set[Key]:
         group, house = self._group, self._housekeeping
         self._held = self._order.held(
-            self._pool.tasks, group.partitions, group.cached_ends, house.offsets, house.blocked.keys(), now
-        )
-        house.is_awaited = self._order.asks_others
+            self._pool.tasks, group.partitions, group.cached_ends, house.offsets, house.blocked.keys(), now,
+            self._dead_letters.gaps_at,
+        )  # fmt: skip
+        house.is_awaited = self._order.asks_group
         return self._held
 
     def _poll(self) -> int:

@@ -9,6 +9,7 @@ most consumers never need one.
 import threading
 import time
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -55,6 +56,8 @@ class DeadLetterProducer:
         self._failed: list[tuple[KafkaError, bytes]] = []
         """What was refused, and its key."""
         self._dead_letter_topic = dead_letter_topic(kafka)
+        self.gaps_at = -inf
+        """When the broker had the last gaps (monotonic)."""
 
     def dead_letters(self, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]) -> None:
         """Send (offset, value, reason, detail) of messages of one partition and wait for the broker. What it calls too
@@ -115,6 +118,7 @@ class DeadLetterProducer:
             key = f"{gap.exchange}:{gap.symbol}".encode()
             producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=self._on_delivery)
         self._deliver(producer)
+        self.gaps_at = time.monotonic()
 
     def _open(self) -> Producer:
         if self._producer is None:

@@ -244,8 +244,9 @@ class Housekeeping:
         self._admin = self._admin or Admin(kafka)
         topics = topic_states(kafka, self._streams, ANSWER_SECONDS, self._admin)
         keys = [(name, number) for name, state in topics.items() for number in range(state.partitions)]
-        bounds = log_bounds(kafka, keys, ANSWER_SECONDS, self._admin)
-        return LogEnds(at, bounds, topics, {} if self._is_alone else self._query_committed([*bounds.keys() - mine]))
+        # in this order: the gaps of what is committed lie before their log's end
+        committed = {} if self._is_alone else self._query_committed([key for key in keys if key not in mine])
+        return LogEnds(at, log_bounds(kafka, keys, ANSWER_SECONDS, self._admin), topics, committed)
 
     def _query_committed(self, keys: list[Key]) -> dict[Key, int]:
         self._committed = self._committed or Consumer(unsubscribed_config(self._config.kafka))

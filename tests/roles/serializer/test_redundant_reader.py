@@ -136,6 +136,88 @@ def test_the_venues_own_hole_is_told_once(bench: MakeBench) -> None:
     assert [(one.repair_state, one.first_missing) for one in made.gaps()] == [("open", 3)] * 2, "one of each connection"
 
 
+DAY = 86_400_000 * MS
+
+
+def away(bench: Bench, ring: int, started_ns: int) -> None:
+    """A reload that had taken the symbol brings it back now."""
+    told = {"stream": "trade", "symbol": "BTCUSDT"}
+    bench.connections[ring].write(gap("reload", started_ns, bench.now_ns, bench.now_ns, **told))
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_of_a_symbol_that_a_reload_brings_back_nothing_is_missing_by_numbers(bench: MakeBench, is_later: bool) -> None:
+    """Nobody was to record what lies between; the gaps of the reload say so. One connection may have its first trade
+    before the other is told of the reload."""
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1000, 1001)
+        made.now_ns += 3 * MS
+    made.drain()
+    left_ns = made.now_ns
+    made.now_ns += 20 * DAY
+    away(made, 0, left_ns - 6 * MS)
+    made.now_ns += 100 * MS
+    if is_later:
+        trades(made, 0, 20_001_001)
+        made.connections[1].write(event("trade", "ETHUSDT", 7, made.now_ns))
+        made.cycle()
+        made.now_ns += 100 * MS
+    away(made, 1, left_ns)
+    for ring in (0, 1):
+        trades(made, ring, *range(20_001_002 if is_later and not ring else 20_001_001, 20_001_004))
+    made.drain()
+
+    assert numbers(made.events()) == [1000, 1001, 20_001_001, 20_001_002, 20_001_003]
+    assert [one.cause for one in made.gaps()] == ["reload", "reload"]
+    assert "open" in {one.repair_state for one in made.gaps()}
+
+
+@pytest.mark.parametrize("ring", [0, 1])
+def test_a_jump_is_told_though_a_reload_had_taken_the_symbol_from_one_connection(bench: MakeBench, ring: int) -> None:
+    made = bench(2)
+    for each in (0, 1):
+        trades(made, each, 1000, 1001)
+    made.drain()
+    left_ns = made.now_ns
+    made.now_ns += DAY
+    away(made, 0, left_ns)
+    made.now_ns += MS
+    made.connections[1].write(event("trade", "ETHUSDT", 7, made.now_ns))
+    made.drain()
+    trades(made, ring, 1005)
+    made.drain()
+
+    (found,) = (one for one in made.gaps() if one.cause == "sequence")
+    assert (found.first_missing, found.last_missing) == (1002, 1004)
+
+
+@pytest.mark.parametrize("is_between", [False, True])
+def test_a_jump_outside_of_the_time_that_all_were_away_is_told(bench: MakeBench, is_between: bool) -> None:
+    """One connection after the other was away; or both were, and trades have come since."""
+    made = bench(2)
+    for each in (0, 1):
+        trades(made, each, 1000, 1001)
+    made.drain()
+    left_ns = made.now_ns
+    made.now_ns += DAY
+    away(made, 0, left_ns)
+    made.now_ns += DAY
+    away(made, 1, left_ns if not is_between else made.now_ns - DAY // 2)
+    made.now_ns += DAY
+    if not is_between:
+        for each in (0, 1):
+            trades(made, each, 5001)
+        made.drain()
+        made.now_ns += DAY
+    for each in (0, 1):
+        trades(made, each, 9001)
+    made.drain()
+
+    (found,) = (one for one in made.gaps() if one.cause == "sequence")
+    assert found.last_missing == 9000
+
+
 def fillers(bench: Bench, ring: int, *which: int) -> None:
     """As an exchange session tells of numbers that the venue gave to no event."""
     for number in which:

@@ -16,7 +16,8 @@ what comes twice after a kill has the same epoch and position. Verdicts are thos
 
 A gap of one connection is published with its state: ``repaired`` when another ring covered it, so that nothing is
 missing; its first record, while it lasts, is published as it is. Where no ring has what a numbered line misses and the
-ring that goes on has published no gap of it, one is put before the event, with the event's position.
+ring that goes on has published no gap of it, one is put before the event, with the event's position; none where a
+reload had taken the line from all rings, whose gaps say so.
 
 Owns the page of watermarks and the rings' heads. One process, one thread.
 """
@@ -58,7 +59,7 @@ class RedundantReader:
     """A ring of a group. ``number``: which one, the same in every life."""
 
     def __init__(self, group: "RedundantGroup", number: int, reader: RingReader) -> None:
-        self._group, self._number, self._reader = group, number, reader
+        self._group, self.number, self._reader = group, number, reader
         self.epoch, self.capacity = reader.epoch, reader.capacity
         self._order = len(group.readers)
         self.history = RingHistory(self._order, lambda: reader.tail == reader.position)
@@ -244,11 +245,11 @@ class RedundantReader:
         lines, position, received_ns = self._group.lines, record[0], message.receive_time_ns
         before = lines.states.get(place.key)
         happened_ns = 0 if record[1] == GAP else message.transaction_time_ns or message.event_time_ns
-        verdict, jump = lines.judge(self._number, place, received_ns, False, happened_ns)
+        verdict, jump = lines.judge(self.number, place, received_ns, False, happened_ns)
         if verdict is Precedence.HOLD:
             if not self._over(position, received_ns):
                 return False
-            verdict, jump = lines.judge(self._number, place, received_ns, True, happened_ns)
+            verdict, jump = lines.judge(self.number, place, received_ns, True, happened_ns)
         after = lines.states.get(place.key)
         if after is not None and after is not before:
             self._log.append((position, place.key, after))
@@ -259,7 +260,8 @@ class RedundantReader:
         elif jump is not None:
             gap = _skipped(message, place, jump)
             first, last = self._own_missing.get((place.key[0], place.key[1]), (0, 0))
-            if not (gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last):
+            is_own = gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last
+            if not (is_own or self._group.was_away(gap.stream, gap.symbol, jump.since_ns)):
                 # of two gaps with one position the consumer would take one: that before a filler names it, too
                 rest = [] if record[1] == GAP else [record]
                 self._instead[position] = [(position, GAP, encode(gap)), *rest]
@@ -268,7 +270,7 @@ class RedundantReader:
     def _judge_gap(self, record: Record, gap: Any) -> bool:
         position, group = record[0], self._group
         if gap.version == 1:
-            for key in group.lines.unlink(self._number, gap.stream, gap.symbol):
+            for key in group.lines.unlink(self.number, gap.stream, gap.symbol):
                 self._log.append((position, key, group.lines.states[key]))
         ended_ns = gap.ended_ns if gap.HasField("ended_ns") else None
         hole = MissedSpan(gap)
@@ -281,6 +283,9 @@ class RedundantReader:
                 return False
             elif gap.HasField("first_missing") and gap.HasField("last_missing"):
                 self._own_missing[gap.stream, gap.symbol] = gap.first_missing, gap.last_missing
+            if gap.cause == GapCause.RELOAD:
+                away = group.away.setdefault((gap.stream, gap.symbol), {})
+                away[self.number] = gap.started_ns, ended_ns
         self.history.note(gap, ended_ns)
         return True
 
@@ -349,6 +354,8 @@ class RedundantGroup:
         self._copies = {word: counts.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
         self.lines = Arbitration({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
         self.readers: list[RedundantReader] = []
+        self.away: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
+        """Stream and symbol -> ring -> from when to when a reload had last taken them from it."""
         self._last = -1
         """The ring that was judged last in this round."""
         self._is_logged = False
@@ -364,6 +371,14 @@ class RedundantGroup:
     def replaying(self, before: int) -> bool:
         """Whether a ring of those before this one has not come to where an earlier life judged it."""
         return any(reader.judged < reader.resume for reader in self.readers[:before])
+
+    def was_away(self, stream: str, symbol: str, moved_ns: int) -> bool:
+        """Whether all rings were without it at one time, and nothing of it came behind that: it last moved then."""
+        away = self.away.get((stream, symbol), {})
+        if not away.keys() >= {reader.number for reader in self.readers}:
+            return False
+        back_ns = min(ended_ns for _, ended_ns in away.values())
+        return moved_ns <= back_ns and all(started_ns < back_ns for started_ns, _ in away.values())
 
     def counting(self, word: str, is_open_candle: bool = False) -> tuple[int, ...]:
         """Cells for a copy; of open candles also one of their own, for the tables do not have them."""

@@ -25,6 +25,11 @@ def fields(names: Sequence[str]) -> tuple[str, ...]:
     return (*names, *hidden[0], *hidden[1])
 
 
+def cells_of(name: str) -> tuple[str, ...]:
+    """Where a counter stands, shown and in the banks: for whoever sets it between two writers."""
+    return (name, *(f"bank_{bank}_{name}" for bank in BANKS))
+
+
 def _tag(bank: int) -> str:
     """The tail, + 1, that the bank's counts belong to."""
     return f"bank_{bank}_published"

@@ -48,13 +48,13 @@ def reboot() -> None:
         Segment.unlink(name)
 
 
-def spec_of(rings: Rings, name: str, symbols: Sequence[str]) -> ChildSpec:
+def spec_of(rings: Rings, name: str, symbols: Sequence[str], exchange: str) -> ChildSpec:
     if name == "repair":
         fields = metrics.repairer([], [("binance", symbol) for symbol in symbols])
         order: Any = RepairerOrder(polls=(Poll("binance", "host", tuple(symbols)),))
         return ChildSpec("repairer", "repairer", "m", fields, 15, ring=rings.refs[name], order=order)
     subscriptions = tuple(Subscription(f"{s.lower()}@aggTrade", StreamType.TRADE, s) for s in symbols)
-    plan = ConnectionPlan(name, "binance", "ws://127.0.0.1:1", subscriptions, tuple(symbols))
+    plan = ConnectionPlan(name, exchange, "ws://127.0.0.1:1", subscriptions, tuple(symbols))
     fields = metrics.ingest(each.name for each in subscriptions)
     order = IngestOrder(SocketConfig(), plan)
     return ChildSpec(name, "ingest", "m", fields, 10, ring=rings.refs[name], order=order)
@@ -63,8 +63,8 @@ def spec_of(rings: Rings, name: str, symbols: Sequence[str]) -> ChildSpec:
 class Supervisor:
     """A supervisor's life as far as connections go; the test is the children."""
 
-    def __init__(self, directory: Path, connections: Connections, now_ns: int = NS) -> None:
-        self.directory, self.now_ns = directory, now_ns
+    def __init__(self, directory: Path, connections: Connections, now_ns: int = NS, exchange: str = "binance") -> None:
+        self.directory, self.now_ns, self.exchange = directory, now_ns, exchange
         self.state = StateDirectory(directory)
         self.rings = Rings(PREFIX[10:-1], CAPACITY, lambda: next(EPOCHS), 1, self.state)
         self.rings.open([*connections])
@@ -76,7 +76,7 @@ class Supervisor:
 
     def add(self, connections: Connections) -> None:
         for name, symbols in connections.items():
-            spec = spec_of(self.rings, name, symbols)
+            spec = spec_of(self.rings, name, symbols, self.exchange)
             page = open_page(f"{PREFIX}stats-{name}", spec.page_fields)
             self.states.prepare(spec, page)
             self.children[name] = spec, page
@@ -126,6 +126,12 @@ class Supervisor:
                 Segment.unlink(f"{PREFIX}stats-{name}")
         self.rings.open([*connections])
         self.add(connections)
+        self.settle()
+
+    def settle(self) -> None:
+        """As the supervisor's beat does when a reload is over."""
+        self.observe()
+        self.states.settle()
 
     def kill(self, name: str) -> None:
         if (process := self.ingests.pop(name, None)) is not None:
@@ -433,6 +439,131 @@ def test_a_symbol_that_moves_to_a_new_connection_between_two_runs(tmp_path: Path
         first.stop()
 
     assert Supervisor(tmp_path, {"a": ("BTCUSDT",), "new": ("ETHUSDT",)}).received_ns("new") == (NS if lost else NS + 2)
+
+
+def months_after(site: Supervisor, taken_at_ns: int, kept: Connections, now_ns: int) -> None:
+    """A reload leaves ``kept``, all of which received its last event at ``now_ns``."""
+    for name in site.children:
+        receive(site.ingest(name), taken_at_ns)
+        site.delivered(name)
+    site.reload(kept)
+    for name in kept:
+        receive(site.ingest(name), now_ns)
+        site.delivered(name)
+    site.observe()
+
+
+def test_a_name_that_comes_back_with_other_streams_misses_nothing_of_its_former_ones(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("OLD",)})
+    months_after(site, NS + 1, {"a": ("BTCUSDT",)}, NS + 90)
+    site.reload({"a": ("BTCUSDT",), "b": ("NEW",)})
+
+    assert site.received_ns("b") == 0
+    assert site.states.of("b").received == 0
+
+
+def test_what_a_reload_took_months_ago_makes_no_gap_of_what_comes_with_it(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, {"a": ("BTCUSDT", "ETHUSDT"), "b": ("OLD",)})
+    months_after(site, NS + 1, {"a": ("BTCUSDT", "ETHUSDT")}, NS + 90)
+    site.reload({"a": ("BTCUSDT",), "new": ("NEW", "OLD"), "moved": ("OLD", "ETHUSDT")})
+
+    assert site.received_ns("new") == 0
+    assert site.received_ns("moved") == NS + 90, "what a takes over it misses since now"
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("name", ["b", "other"])
+def test_a_connection_that_comes_back_misses_what_came_since_it_was_taken(
+    tmp_path: Path, name: str, stopped: bool
+) -> None:
+    both: Connections = {"a": ("BTCUSDT",), "b": ("OLD", "ETHUSDT")}
+    site = Supervisor(tmp_path, both)
+    months_after(site, NS + 1, {"a": ("BTCUSDT",)}, NS + 90)
+    again: Connections = {"a": ("BTCUSDT",), name: ("OLD", "ETHUSDT")}
+    if stopped:
+        site.stop()
+        site = Supervisor(tmp_path, again)
+    else:
+        site.reload(again)
+
+    assert site.received_ns(name) == NS + 1
+
+
+def test_a_symbol_that_a_start_gives_to_a_name_of_long_ago_is_missed_since_the_stop(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, {"a": ("BTCUSDT", "ETHUSDT"), "b": ("OLD",)})
+    months_after(first, NS + 1, {"a": ("BTCUSDT", "ETHUSDT")}, NS + 90)
+    first.stop()
+    second = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("ETHUSDT",)})
+
+    assert (second.received_ns("a"), second.received_ns("b")) == (NS + 90, NS + 90)
+
+
+def test_names_that_exchange_their_streams_take_their_times_along(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("ETHUSDT",)})
+    receive(first.ingest("a"), NS + 1)
+    receive(first.ingest("b"), NS + 5)
+    lose_connection(first.ingests["a"], NS + 6)
+    (*_, begun), _ = first.delivered("a"), first.delivered("b")
+    first.stop()
+    second = Supervisor(tmp_path, {"a": ("ETHUSDT",), "b": ("BTCUSDT",)}, NS + 50)
+
+    assert (second.received_ns("a"), second.received_ns("b")) == (NS + 5, NS + 1)
+    (end,) = second.delivered("a")
+    assert (end.gap_id, end.ended_ns) == (begun.gap_id, NS + 50), "what a has now was never in it"
+
+
+def test_a_symbol_that_waits_for_its_new_connection_is_missed_since_its_former_one_went(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, {**A, "b": ("OLD", "SOLUSDT")})
+    receive(site.ingest("b"), NS + 1)
+    gone = {"b": site.children.pop("b")}
+    site.kill("b")
+    site.states.retire(*gone["b"], True)
+    receive(site.ingest("a"), NS + 90)
+    site.observe()  # there is no memory for the page of the new one, for hours
+    site.rings.open(["a", "new"])
+    site.add({"new": ("OLD", "BTCUSDT")})
+
+    assert site.received_ns("new") == NS + 1
+
+
+def test_an_end_that_was_delivered_after_its_connection_had_gone_is_not_said_again(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, {**A, "b": ("SOLUSDT",)})
+    lose_connection(first.ingest(), NS + 1)
+    ring = first.children["a"]
+    first.ingest("b")
+    first.now_ns = NS + 50
+    first.reload({"b": ("SOLUSDT",)})
+    first.children["a"] = ring
+    *_, end = first.delivered()
+    assert end.ended_ns == NS + 50
+    del first.children["a"]
+    first.observe()
+    first.stop()
+
+    assert Supervisor(tmp_path, {"b": ("SOLUSDT",)}, NS + 90).delivered("b") == []
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["clean stop", "page stays"])
+def test_what_is_open_of_another_exchange_ends_there_and_nothing_is_missed_here(tmp_path: Path, killed: bool) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    receive(process, NS + 1)
+    fall_silent(process, NS + 2)
+    lose_connection(process, NS + 3)
+    _, silence, outage = first.delivered()
+    first.observe()
+    first.crash() if killed else first.stop()
+    second = Supervisor(tmp_path, A, NS + 50, exchange="bitget")
+    ends = second.delivered()
+
+    assert {(end.exchange, end.gap_id, end.ended_ns) for end in ends} == {
+        ("binance", silence.gap_id, NS + 50), ("binance", outage.gap_id, NS + 50)
+    }  # fmt: skip
+    page = second.children["a"][1]
+    assert (page["last_receive_ns"], page["gap_position"], page["gap_started_ns"]) == (0, 0, 0)
+    second.ingest().adopt_open_gaps(NS + 60)
+    second.observe()
+    assert (second.delivered(), second.states.of("a").open_gaps) == ([], [])
 
 
 def test_an_end_that_finds_the_ring_full_waits(tmp_path: Path) -> None:

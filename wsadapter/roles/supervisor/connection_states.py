@@ -9,7 +9,9 @@ All times are those of the pages.
 What that is good for, before a child has its first process:
 
 * The first gap of a connection begins where its page, or the page's predecessor, last received; when its ring is gone
-  too (a reboot, a loss of power) where it was last delivered: what lay in the ring is missing as well.
+  too (a reboot, a loss of power) where it was last delivered: what lay in the ring is missing as well. One with a new
+  page takes its streams over from whoever had them when this run or this reload began; the time of its name is its own
+  only where the streams are. What earlier reloads took away is missing where all of the connection comes back.
 * A gap of the connection that was open goes on, under its name. One of a stream, or of what the configuration does not
   have any more, ends: until now at most (`wsadapter.roles.supervisor.ended_gaps`).
 """
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from wsadapter.events import Gap
@@ -28,9 +31,10 @@ from wsadapter.exchanges.rest_api import CONNECTION
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.files import StateDirectory, StateFile
 from wsadapter.metrics import GAP_CAUSES, polled
-from wsadapter.roles.open_gaps import connection_gap, polled_gaps, stream_gaps
+from wsadapter.roles.open_gaps import STREAM_CELLS, connection_gap, polled_gaps, stream_cell, stream_gaps
 from wsadapter.roles.orders import IngestOrder, RepairerOrder
 from wsadapter.roles.supervisor.ended_gaps import publish_ends
+from wsadapter.shm.ring_counters import cells_of
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.process import ChildSpec
 
@@ -38,6 +42,7 @@ _GAP_ID: Final = re.compile(r"[0-9]{1,19}:[0-9]{1,18}")
 SAVE_SECONDS: Final = 3.0
 MOST: Final = 4096
 """Connections and polled symbols in the file: the newest."""
+LAST_RECEIVE: Final = cells_of("last_receive_ns")
 NEWER_VERSIONS: Final = 2
 """What a file that is some seconds old may not know of a gap: its end, and its repair."""
 UNOWNED: Final = ""
@@ -46,13 +51,15 @@ UNOWNED: Final = ""
 
 class ConnectionState(Struct, omit_defaults=True):
     """Times in ns since the epoch, UTC; 0 = never. ``open_gaps``: as they began, with gap_id; ``ending``: those whose
-    end is in the ring and not delivered. ``carries``: exchange and name of each subscription."""
+    end is in the ring and not delivered. ``carries``: exchange and name of each subscription. ``gone``: a reload that
+    is over, or an earlier start, has taken the connection away."""
 
     received: int = 0
     delivered: int = 0
     open_gaps: list[Gap] = []
     ending: list[Gap] = []
     carries: list[str] = []
+    gone: bool = False
 
 
 class RingPosition(Struct, frozen=True):
@@ -77,10 +84,17 @@ class ConnectionStates:
         self._with_ring = set(survived)
         self._file = _file(directory)
         self._known = {name: _state(value) for name, value in self._file.read().items()}
+        for name, state in self._known.items():
+            if state.delivered and name not in self._with_ring:
+                state.received = state.delivered  # what is in a ring that was lost is missing, too
         self._waiting: dict[str, tuple[RingPosition, int, list[Gap]]] = {}
         """Connection -> a position of its ring, when what lies below it was received, and which gaps end below it."""
-        self._carriers = {each: name for name, state in self._known.items() for each in state.carries}
+        self._live: set[str] = set()
+        """Connections of this run that no reload has taken away."""
+        self._carriers = self._carried_by()
         """Exchange and subscription -> the connection that has, or had, it."""
+        self._settled = False
+        """Since the last reload it was seen who is gone."""
         self.all_started = False
         """Of each child that was observed something is known."""
         self._saving: Future[bool] | None = None
@@ -121,8 +135,18 @@ class ConnectionStates:
             return
         self.observe([(spec, page)])
         if for_good:
+            self._live.discard(_connection(spec))
+            self._settled = False
             self._disown(_connection(spec), self.of(_connection(spec)).open_gaps)
             self._end_unowned(spec, page)
+
+    def settle(self) -> None:
+        """The start or a reload is over: each child that it brings was prepared. Who has no child then is gone."""
+        if self._settled:
+            return
+        for name, state in self._known.items():
+            state.gone = bool(state.carries) and name not in self._live
+        self._carriers, self._settled = self._carried_by(), True
 
     def observe(self, children: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         """See how far each connection is."""
@@ -132,6 +156,10 @@ class ConnectionStates:
                 self._observe_connection(spec.order.plan, page)
             elif isinstance(spec.order, RepairerOrder):
                 self._observe_polls(spec.order, page)
+        for name, state in self._known.items():
+            is_undelivered = state.ending or (state.carries and state.delivered != state.received)
+            if is_undelivered and name not in self._live:
+                self._observe_ring(name, 0)  # a serializer reads it still
 
     def save(self) -> None:
         """Have it written, if it is not there already and the disk has taken what was written before."""
@@ -149,29 +177,29 @@ class ConnectionStates:
         kept = sorted(self._known.items(), key=lambda entry: (bool(entry[1].open_gaps), entry[1].received))[-MOST:]
         return {
             name: ConnectionState(
-                state.received, state.delivered, list(state.open_gaps), list(state.ending), state.carries
+                state.received, state.delivered, list(state.open_gaps), list(state.ending), state.carries, state.gone
             )
             for name, state in kept
             if state != ConnectionState()
         }
 
     def _prepare_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
-        name, state = plan.connection, self.of(plan.connection)
-        is_new, cells = not page["started_ns"], page.read()
-        carries = _carried(plan)
-        since_ns = self._since(name)
-        if not since_ns and is_new:  # what a new connection takes over from others, it misses since then
-            before = {self._carriers[each] for each in carries if each in self._carriers}
-            since_ns = min((at for other in before if (at := self._since(other))), default=0)
-        is_lost = name not in self._with_ring
+        name, is_lost = plan.connection, plan.connection not in self._with_ring
+        is_new = not page["started_ns"] or self._was_elsewhere(plan, page)
+        since_ns = self._missing_since(plan) if is_new else self.of(name).received
         if since_ns and (is_new or is_lost):
-            page["last_receive_ns"] = state.received = since_ns
+            for cell in LAST_RECEIVE:
+                page[cell] = since_ns
+        if is_new and not _goes_on(self.of(name), plan):
+            self._begin_anew(name, since_ns)
         self._adopt_ring(name)
+        state, cells = self.of(name), page.read()
         if is_new:
-            known = next((gap for gap in state.open_gaps if of_connection(gap)), None)
-            if known is not None:
-                _put_connection_gap(page, known)
-            self._disown(name, [gap for gap in state.open_gaps if not of_connection(gap)])
+            state.received = since_ns
+            own = [gap for gap in state.open_gaps if of_connection(gap) and gap.exchange == plan.exchange]
+            for gap in own[:1]:
+                _put_connection_gap(page, gap)
+            self._disown(name, [gap for gap in state.open_gaps if gap not in own])
         else:
             lines = {(each.stream.value, each.symbol, each.interval) for each in plan.subscriptions}
             gone = [gap for gap in state.open_gaps if (gap.stream, gap.symbol, gap.interval) not in lines]
@@ -181,13 +209,51 @@ class ConnectionStates:
             page["gap_started_ns"] = min(page["gap_started_ns"], since_ns)  # one that is open
         self._carry(plan)
 
-    def _carry(self, plan: ConnectionPlan) -> None:
-        self.of(plan.connection).carries = _carried(plan)
-        self._carriers |= dict.fromkeys(_carried(plan), plan.connection)
+    def _was_elsewhere(self, plan: ConnectionPlan, page: StatsPage) -> bool:
+        """Whether the page is of a connection of this name to another venue: what is open there ends there, and
+        nothing of it is missing here. What is counted stays."""
+        state = self.of(plan.connection)
+        before = next((each.partition(":")[0] for each in state.carries), plan.exchange)
+        if before == plan.exchange:
+            return False
+        whole = connection_gap(page.read(), msgspec.structs.replace(plan, exchange=before))
+        of_streams = [gap for gap in state.open_gaps if not of_connection(gap)]
+        self._disown(plan.connection, [*([whole] if whole is not None else []), *of_streams])
+        state.open_gaps = []
+        streams = (stream_cell(cell, each.name) for cell in STREAM_CELLS for each in plan.subscriptions)
+        for cell in (*LAST_RECEIVE, "gap_epoch", "gap_position", "gap_started_ns", *streams):
+            page[cell] = 0
+        return True
 
-    def _since(self, name: str) -> int:
-        """From when on something of a connection is missing: what is in a ring that was lost is, too."""
-        return self.of(name).received if name in self._with_ring else self.of(name).delivered
+    def _missing_since(self, plan: ConnectionPlan) -> int:
+        """From when on a connection with a new page misses something; 0: of nothing that it has is anything known."""
+        own = self.of(plan.connection)
+        if own.received and _goes_on(own, plan):
+            return own.received
+        before = [self._carriers.get(each) for each in _carried(plan)]
+        if taken_over := [state.received for state in before if state and state.received and not state.gone]:
+            return min(taken_over)
+        # brought back: as a whole, or what was away for months would make a gap of what was not
+        back = [state.received for state in before if state is not None]
+        return max(back, default=0) if len(back) == len(before) else 0
+
+    def _begin_anew(self, name: str, since_ns: int) -> None:
+        """The name alone is what it was. Who has its former streams now finds in the former state since when."""
+        former = self.of(name)
+        self._disown(name, former.open_gaps)
+        self._waiting.pop(name, None)
+        self._known[name] = ConnectionState(since_ns, ending=former.ending)
+
+    def _carry(self, plan: ConnectionPlan) -> None:
+        state = self.of(plan.connection)
+        state.carries, self._settled = _carried(plan), False
+        self._live.add(plan.connection)
+        self._carriers |= dict.fromkeys(state.carries, state)
+
+    def _carried_by(self) -> dict[str, ConnectionState]:
+        """Who is there counts before who is gone, and of several who received last."""
+        states = sorted(self._known.values(), key=lambda state: (not state.gone, state.received))
+        return {each: state for state in states for each in state.carries}
 
     def _adopt_ring(self, name: str) -> None:
         """The connection has a ring from now on. With one that was lost went the ends that were in it."""
@@ -293,6 +359,12 @@ def _state(value: int | ConnectionState) -> ConnectionState:
     for gap in (*value.open_gaps, *value.ending):
         gap.version += NEWER_VERSIONS
     return value
+
+
+def _goes_on(state: ConnectionState, plan: ConnectionPlan) -> bool:
+    """Whether the connection is the one of this state, not only of its name. What an earlier version kept says not what
+    it had."""
+    return not state.gone and (not state.carries or not set(state.carries).isdisjoint(_carried(plan)))
 
 
 def _carried(plan: ConnectionPlan) -> list[str]:

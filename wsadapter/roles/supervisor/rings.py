@@ -203,10 +203,13 @@ class Rings:
         return self._next_epoch()
 
     def progress(self, connection: str) -> RingPosition | None:
-        """How far a connection's ring is; None when it cannot be read."""
+        """How far a connection's ring is; None when it cannot be read. One that is no more was delivered."""
+        aside = (ref for ref in self.aside if ref.connection.startswith(connection + ASIDE))
+        if (ref := self.refs.get(connection) or next(aside, None)) is None:
+            return RingPosition(0, 0, 0)
         try:
-            reader = RingReader.attach(self.refs[connection].name, writable=False)
-        except (KeyError, SegmentError):
+            reader = RingReader.attach(ref.name, writable=False)
+        except SegmentError:
             return None
         tail = reader.tail  # first: head follows it
         position = RingPosition(reader.epoch, reader.head, tail)

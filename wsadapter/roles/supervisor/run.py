@@ -205,6 +205,8 @@ class Run(Application):
             self._observe_at = now + SAVE_SECONDS
             with _not_fatal("how far the connections are is not kept"):
                 self.states.observe(pages)
+                if not (self._brought or self._going):
+                    self.states.settle()
                 self.states.save()
 
     def lost_segments(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from wsadapter.config.model import Feed
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan
@@ -42,6 +44,19 @@ def test_a_symbol_that_goes_leaves_its_streams() -> None:
 def test_a_connection_that_goes_or_comes_has_left_nothing() -> None:
     assert left_streams.after({}, plans("trade"), {}, 7) == {}
     assert left_streams.after({}, {}, plans("trade"), 7) == {}
+
+
+def test_another_exchange_has_left_nothing_under_the_same_name() -> None:
+    both, one = plans("trade", symbols=(BITCOIN, ETHER)), plans("trade")
+    ((name, plan),) = one.items()
+    other = {name: msgspec.structs.replace(plan, exchange="bitget")}
+    known = left_streams.after({}, both, one, 7)
+    assert known[name]
+    assert left_streams.after({}, both, other, 7) == {}
+    assert left_streams.after(known, one, other, 8) == {}
+
+    elsewhere = {"fut-market-1": next(iter(both.values()))}
+    assert left_streams.between_runs({name: ["binance:ethusdt@aggTrade"]}, {**other, **elsewhere}, 7) == {}
 
 
 def test_so_much_is_remembered_and_no_more() -> None:

@@ -20,15 +20,22 @@ Left = Mapping[str, tuple[LeftStream, ...]]
 
 
 def after(known: Left, before: Plans, now: Plans, at_ns: int) -> Left:
-    """What a reload adds to it, which is done at ``at_ns``; what a connection carries again is not left."""
-    carried = {name: {each.name: each for each in plan.subscriptions} for name, plan in before.items()}
-    return _left(known, carried, now, at_ns)
+    """What a reload adds to it, which is done at ``at_ns``; what a connection carries again is not left. A connection to
+    another exchange has its name alone from the one before."""
+    same = {name for name, plan in before.items() if name in now and now[name].exchange == plan.exchange}
+    carried = {name: {each.name: each for each in before[name].subscriptions} for name in same}
+    return _left({name: known[name] for name in same & known.keys()}, carried, now, at_ns)
 
 
 def between_runs(carried: Mapping[str, Sequence[str]], now: Plans, at_ns: int) -> Left:
     """``carried``: what connections had at the end of the last run, by exchange and name."""
     there = {f"{plan.exchange}:{each.name}": each for plan in now.values() for each in plan.subscriptions}
-    known = {name: {there[each].name: there[each] for each in some if each in there} for name, some in carried.items()}
+    of_exchange = {name: f"{plan.exchange}:" for name, plan in now.items()}
+    known = {
+        name: {there[each].name: there[each] for each in some if each in there and each.startswith(of_exchange[name])}
+        for name, some in carried.items()
+        if name in now
+    }
     return _left({}, known, now, at_ns)
 
 

@@ -125,7 +125,7 @@ class Supervisor:
         hangup: NotedSignal | None = None,
     ) -> None:
         """``run_for``: stop that many seconds after everything is ready. ``fork_server``: where children come from; the
-        caller closes it. ``hangup``: whether SIGHUP came since the configuration was read; noted until `run` is called.
+        caller closes it. ``hangup``: whether SIGHUP came since the program's start; noted until `run` is called.
         """
         self._config = config
         self._instance = instance

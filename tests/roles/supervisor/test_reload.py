@@ -25,7 +25,7 @@ from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.children import ChildSet
-from wsadapter.supervision.instance import Instance
+from wsadapter.supervision.instance import Instance, ReloadOutcome, last_reload
 from wsadapter.supervision.process import ChildProcess, ChildSpec, page_name
 from wsadapter.supervision.spawn import ForkServer
 
@@ -153,28 +153,40 @@ def test_a_listing_that_changes_nothing_of_the_own_share_is_none_to_apply(tmp_pa
     site.instance.release()
 
 
-def test_a_signal_while_the_start_reads_the_configuration_has_it_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("early", [False, True], ids=["while it reads", "before it reads"])
+def test_a_signal_during_the_start_has_the_configuration_read_again_and_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
 ) -> None:
     """No child is started here, and no fork server."""
     site = Site(tmp_path)
     site.run.rings.close()
     site.instance.release()
     monkeypatch.setattr(log, "setup", lambda *_, **__: None)
-    monkeypatch.setattr(ForkServer, "start", lambda _: None)
     monkeypatch.setattr(ChildProcess, "start", lambda *_: (_ for _ in ()).throw(OSError(errno.EAGAIN, "no task")))
-    sent = [signal.SIGHUP, signal.SIGTERM]
+    sent: list[signal.Signals | None] = [None, None, signal.SIGTERM] if early else [signal.SIGHUP, signal.SIGTERM]
     before = signal.getsignal(signal.SIGHUP)
 
+    def send(number: signal.Signals | None) -> None:
+        if number is not None:
+            os.kill(os.getpid(), number)
+
+    def fork_server(_: ForkServer) -> None:
+        if early and len(sent) == 3:
+            sent.pop(0)
+            send(signal.SIGHUP)
+
     def load() -> Config:
-        os.kill(os.getpid(), sent.pop(0))
+        send(sent.pop(0))
         return site.load()
 
+    monkeypatch.setattr(ForkServer, "start", fork_server)
     try:
-        assert composition.run(RunOptions(site.load(), load, duration=0.0)) == 0
+        assert composition.run(RunOptions(site.load(), load, duration=60.0)) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
     assert sent == [], "it was read twice"
+    assert last_reload(str(site.state)).refused == ""
+    assert last_reload(str(site.state)) != ReloadOutcome(), "whoever asked is told"
 
 
 def test_a_ring_without_a_reader_refuses_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

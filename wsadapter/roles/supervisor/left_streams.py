@@ -20,8 +20,8 @@ Left = Mapping[str, tuple[LeftStream, ...]]
 
 
 def after(known: Left, before: Plans, now: Plans, at_ns: int) -> Left:
-    """What a reload adds to it, which is done at ``at_ns``; what a connection carries again is not left. A connection to
-    another exchange has its name alone from the one before."""
+    """What a reload adds to it, which is done at ``at_ns``; what a connection carries again is not left. One to another
+    exchange has its name alone from the one before."""
     same = {name for name, plan in before.items() if name in now and now[name].exchange == plan.exchange}
     carried = {name: {each.name: each for each in before[name].subscriptions} for name in same}
     return _left({name: known[name] for name in same & known.keys()}, carried, now, at_ns)

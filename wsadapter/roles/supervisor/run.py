@@ -282,7 +282,7 @@ def _not_fatal(event: str, spec: ChildSpec | None = None) -> Iterator[None]:
 def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     """Supervise until a signal, the end of ``duration`` or of the replay; the exit code. ``reporter``: for a run that a
     person watches."""
-    hangup = NotedSignal(signal.SIGHUP)  # until the supervisor handles it: too early is no reason to die
+    hangup = NotedSignal(signal.SIGHUP)  # until the supervisor handles it; whoever sent it waits for an answer
     config = options.config
     log.setup(config.service.log_format, config.service.log_level, role="supervisor", name="supervisor")
     for warning in warnings(config, os.environ):
@@ -300,7 +300,6 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
 def _supervise(
     options: RunOptions, instance: Instance, reporter: RunReporter | None, hangup: NotedSignal, fork_server: ForkServer
 ) -> int:
-    hangup.came = False  # what came so far wants what is read now
     current = Run(msgspec.structs.replace(options, config=options.reload()), instance, reporter)
     supervisor = Supervisor(
         current.config, current.specs, instance, current, run_for=options.duration, fork_server=fork_server,

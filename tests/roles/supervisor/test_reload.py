@@ -26,7 +26,7 @@ from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.children import ChildSet
 from wsadapter.supervision.instance import Instance, ReloadOutcome, last_reload
-from wsadapter.supervision.process import ChildProcess, ChildSpec, page_name
+from wsadapter.supervision.process import ChildProcess, ChildSpec, open_page, page_name
 from wsadapter.supervision.spawn import ForkServer
 
 INSTANCE = f"reload-{os.getpid()}"
@@ -114,6 +114,27 @@ def test_every_ring_has_one_reader_after_each_reload(site: Site) -> None:
         consumers = [spec for spec in changed[1] if spec.role == "consumer"]
         assert len(consumers) == changed[0].process_of("consumer").count
         assert ("repairer" in specs) == bool(changed[0].process_of("repairer").count)
+
+
+def test_the_ring_of_a_connection_that_went_is_unlinked_when_its_serializer_is_exchanged(site: Site) -> None:
+    for streams in ('"trade", "depth"', '"trade"', '"trade", "kline"'):
+        site.configure(streams=streams)
+        assert site.run.reload() is not None
+    more = '[[feed]]\nname = "b"\nexchange = "binance"\nsymbols = ["ETHUSDT"]\nstreams = ["trade"]\n'
+    site.configure(more=more)
+    changed = site.run.reload()
+    assert changed is not None
+    assert set(readers(changed[1]).values()) == {1}
+    gone = "binance-public-0"
+    assert all(gone not in ref.name for spec in changed[1] for ref in spec.rings)
+    assert gone in site.segments()
+
+    (spec,) = [spec for spec in changed[1] if spec.role == "serializer"]
+    page = open_page(page_name(INSTANCE, spec.name), spec.page_fields)
+    site.run.on_page(spec, page)
+    page.release()
+    assert gone not in site.segments()
+    assert {"binance-market-0", "b-market-0", "repair"} <= set(site.segments())
 
 
 def test_a_rule_that_comes_while_a_feed_runs_stops_nothing(site: Site) -> None:

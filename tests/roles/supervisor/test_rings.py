@@ -1,5 +1,6 @@
 """Which rings are adopted, set aside, unlinked or kept."""
 
+import contextlib
 import errno
 import itertools
 import os
@@ -242,6 +243,99 @@ def test_stats_pages_and_strangers_are_left_alone(instance: str) -> None:
     made.close()
 
     assert listing(f"wsadapter-{instance}-") == [f"wsadapter-{instance}-other", f"wsadapter-{instance}-stats-x"]
+
+
+def read_all(name: str) -> None:
+    reader = RingReader.attach(name)
+    reader.poll(1000)
+    reader.commit(reader.position)
+    reader.release()
+
+
+def test_a_ring_that_no_reload_wants_goes_when_it_is_drained_and_its_reader_begins_anew(instance: str) -> None:
+    made = rings(instance)
+    made.open(["a", "b"])
+    gone = made.refs["b"].name
+    write(gone, 5)
+    made.open(["a", "c"])
+    assert "b" in made.refs, "its writer is there yet"
+    made.open(["a", "c", "d"])
+    assert gone in [ref.name for ref in made.of_serializer(0)], "unread"
+    read_all(gone)
+    made.open(["a", "c"])
+    assert "b" in made.refs, "its reader goes on"
+
+    with contextlib.suppress(SegmentError), made.undone_on_error():
+        made.open(["a", "c", "e"])
+        assert "b" not in made.refs
+        raise SegmentError("no room")
+    assert "b" in made.refs
+
+    with made.undone_on_error():
+        made.open(["a", "c", "e"])
+    assert [ref.connection for ref in made.of_serializer(0)] == ["a", "c", "e"]
+    assert Segment.exists(gone), "its reader may be started again until it is exchanged"
+    assert Segment.exists(f"wsadapter-{instance}-c"), "is wanted"
+    made.discard()
+    assert not Segment.exists(gone)
+    assert made.lost() == []
+    assert gone not in StateDirectory(STATE).file("rings.json", tuple[str, ...], ()).read()
+    made.open(["a", "b", "c"])
+    assert made.refs["b"].epoch == made.refs["e"].epoch + 1
+    assert made.close() == 0
+    assert listing(f"wsadapter-{instance}-") == []
+
+
+def test_one_that_was_set_aside_goes_when_it_is_drained_too(instance: str) -> None:
+    ring.create(f"wsadapter-{instance}-a", CAPACITY, 77)
+    write(f"wsadapter-{instance}-a", 5)
+    made = rings(instance, CAPACITY * 2)
+    made.open(["a"])
+    (aside,) = made.aside
+    made.open(["a", "b"])
+    assert made.aside == [aside]
+    read_all(aside.name)
+    made.open(["a", "b", "c"])
+    made.discard()
+    assert (made.aside, Segment.exists(aside.name)) == ([], False)
+    assert made.close() == 0
+
+
+def test_a_group_that_goes_takes_its_watermarks_along(instance: str) -> None:
+    made = rings(instance)
+    made.open(["a", "b", "b-r2"], {"b": 4})
+    marks = made.refs["b"].marks
+    made.open(["a"])
+    made.open(["a", "c"])
+    assert Segment.exists(marks)
+    made.discard()
+    assert listing(f"wsadapter-{instance}-") == [f"wsadapter-{instance}-a", f"wsadapter-{instance}-c"]
+    made.open(["a", "b", "b-r2", "c"], {"b": 4})
+    assert Segment.exists(made.refs["b"].marks)
+    assert made.close() == 0
+    assert listing(f"wsadapter-{instance}-") == []
+
+
+def test_what_was_to_go_and_is_wanted_again_stays(instance: str) -> None:
+    made = rings(instance)
+    made.open(["a", "b"])
+    made.open(["a"])
+    made.open(["a", "c"])
+    made.open(["a", "b", "c"])  # before their reader was exchanged
+    made.discard()
+    assert Segment.exists(made.refs["b"].name)
+    made.close()
+
+
+def test_a_new_ring_goes_to_who_has_fewest(instance: str) -> None:
+    made = rings(instance, serializers=2)
+    made.open(["a", "b", "c"])
+    made.open(["a", "c"])
+    made.open(["a", "c", "d"])
+    made.open(["a", "c", "d", "e"])
+
+    assert [[r.connection for r in made.of_serializer(n)] for n in (0, 1)] == [["a", "c"], ["d", "e"]]
+    made.close()
 
 
 def test_rings_are_spread_over_serializers(instance: str) -> None:

@@ -3,8 +3,9 @@
 The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring that is on this state directory's
 list (``rings.json``), or has the name of a wanted one, is adopted with what is unread in it. One that no longer fits
 the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. One that
-cannot be read (damage, another version's layout) is renamed, counted and not used. At the end an empty ring is
-unlinked, any other is kept for the next start.
+cannot be read (damage, another version's layout) is renamed, counted and not used. A ring whose connection a reload
+takes away is drained like that under its own name. What has no writer and is empty is unlinked when its serializer is
+exchanged because it gets another ring. At the end any empty ring is unlinked, any other is kept for the next start.
 
 Redundant connections are a group: the first has the group's name, the others that name and a number from 2 on. A group
 has one serializer and a page of watermarks, which lives as long as a record of theirs is unread.
@@ -19,7 +20,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -92,7 +93,8 @@ def inspect(name: str) -> ExistingRing | None:
 
 
 class Rings:
-    """``refs``: connection -> its ring. ``aside``: rings without a writer that are still to be drained."""
+    """``refs``: connection -> its ring; of one that a reload has taken away until that is drained. ``aside``: other
+    rings without a writer that are still to be drained."""
 
     def __init__(
         self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int, state: StateDirectory
@@ -117,6 +119,10 @@ class Rings:
         """Content that waits for room under its name."""
         self._marks: dict[str, str] = {}
         """Group of redundant connections -> its page of watermarks."""
+        self._written: frozenset[str] = frozenset()
+        """Connections that the last `open` wanted."""
+        self._dropped: frozenset[str] = frozenset()
+        """Segments that no serializer has from the next one on."""
 
     def open(self, connections: Sequence[str], redundant: Mapping[str, int] = MappingProxyType({})) -> None:
         """Create or adopt a ring for each connection, set aside what no connection has. ``redundant``: group -> how
@@ -125,7 +131,8 @@ class Rings:
         wanted = {self._prefix + connection: connection for connection in connections}
         listed = self._listed()
         self._keep_list({*listed, *wanted})  # before one is created: a name that is not on it is never looked for
-        for name in sorted({*listed, *wanted} - {ref.name for ref in self._all()}):
+        known = {ref.name for ref in self._all()}
+        for name in sorted({*listed, *wanted} - known):
             existing = self._existing(name)
             if existing is None:
                 continue
@@ -143,8 +150,37 @@ class Rings:
                 self.refs[connection] = self._create_or_adopt(connection, name)
         self.refs = {connection: self._marked(ref) for connection, ref in self.refs.items()}
         self.aside = [self._marked(ref) for ref in self.aside]
+        self._drop_drained(frozenset(connections), known)
         for name in self._segments() - self._mapped.keys():
             self._mapped[name] = Segment.attach(name, writable=False)
+
+    def _drop_drained(self, connections: frozenset[str], known: Set[str]) -> None:
+        """What has no writer and is empty goes with the serializer that has it, if that gets a ring that was not
+        ``known``. What the `open` before wanted is still written to."""
+        renewed = {ref.doorbell_fd for ref in self._all() if ref.name not in known}
+        idle = [ref for name, ref in self.refs.items() if name not in connections | self._written]
+        empty = {
+            ref.name
+            for ref in (*idle, *self.aside)
+            if ref.doorbell_fd in renewed and (existing := self._inspect(ref.name)) is not None and not existing.unread
+        }
+        self._written = connections
+        if empty:
+            self.refs = {name: ref for name, ref in self.refs.items() if ref.name not in empty}
+            self.aside = [ref for ref in self.aside if ref.name not in empty]
+            gone = self._marks.keys() - {self._member(ref).group for ref in self._all()}
+            self._dropped |= empty | {self._marks.pop(group) for group in gone}
+
+    def discard(self) -> None:
+        """The serializers are exchanged: what `open` has dropped goes."""
+        if not self._dropped:
+            return
+        gone, self._dropped = self._dropped - self._segments(), frozenset()
+        for name in gone:
+            self._unmap(name)
+            self._unnamed.pop(name, None)
+            Segment.unlink(name)
+        self._keep_list(self._listed() - gone)
 
     def lost(self) -> list[str]:
         """Segments whose names were removed from outside."""
@@ -172,13 +208,13 @@ class Rings:
     def undone_on_error(self) -> Iterator[None]:
         """For an `open` within: when anything in it fails, the rings are those of before. Empty new ones are unlinked;
         what has records stays on the list and is adopted by the next `open`."""
-        before = self.refs, list(self.aside), dict(self._marks), self.adopted
+        before = self.refs, list(self.aside), dict(self._marks), self.adopted, self._written, self._dropped
         self.refs = dict(self.refs)
         try:
             yield
         except BaseException:
             created = [ref.name for connection, ref in self.refs.items() if connection not in before[0]]
-            self.refs, self.aside, self._marks, self.adopted = before
+            self.refs, self.aside, self._marks, self.adopted, self._written, self._dropped = before
             for name in self._mapped.keys() - self._segments():
                 self._unmap(name)
             for name in created:
@@ -223,6 +259,7 @@ class Rings:
     def close(self) -> int:
         """Unlink the empty rings; how many records the others keep for the next start."""
         kept = 0
+        self.discard()
         self.restore()
         for name in tuple(self._mapped):
             self._unmap(name)
@@ -323,7 +360,8 @@ class Rings:
             ring.create(name, self._capacity, epoch)
         else:
             epoch = existing.epoch
-        return RingRef(connection, name, epoch, self._bell(len(self.refs)))
+        readers = Counter(ref.doorbell_fd for ref in self.refs.values())
+        return RingRef(connection, name, epoch, min(self._doorbells, key=lambda bell: readers[bell]))
 
     def _open_marks(self, connections: Sequence[str], redundant: Mapping[str, int]) -> None:
         """A page for each group; one that is there stays, whatever was published under it must not come again."""
@@ -359,7 +397,5 @@ class Rings:
         if aside != existing.name:
             self._keep_list({*self._listed(), aside})
             Segment.rename(existing.name, aside)
-        return RingRef(aside.removeprefix(self._prefix), aside, existing.epoch, self._bell(len(self.aside)))
-
-    def _bell(self, number: int) -> int:
-        return self._doorbells[number % len(self._doorbells)]
+        bell = self._doorbells[len(self.aside) % len(self._doorbells)]
+        return RingRef(aside.removeprefix(self._prefix), aside, existing.epoch, bell)

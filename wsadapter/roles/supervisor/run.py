@@ -183,6 +183,7 @@ class Run(Application):
             page["by_reload"] = int(spec.name in self._brought)
         elif spec.role == "serializer":
             partitions.inherit(page, self.config.service.instance)
+            self.rings.discard()
         self._brought.discard(spec.name)
 
     def on_order_done(self, spec: ChildSpec, page: StatsPage) -> None:

@@ -45,18 +45,36 @@ def test_a_page_that_is_too_small_grows_with_what_it_holds(name: str) -> None:
     watermarks.prepare(name, 1)
     page = Watermarks(name)
     page.store(BOOK, State(high=1))
-    page.store(CANDLE, State(high=2))
-    assert page.full, "and says when a line has no room"
+    assert not page.store(CANDLE, State(high=2)), "and says when a line has no room"
     page.release()
     watermarks.prepare(name, 2)
     grown = Watermarks(name)
-    assert (grown.slots, grown.kept, grown.full) == (2, {BOOK: State(high=1)}, False)
-    grown.store(CANDLE, State(high=2))
+    assert (grown.slots, grown.kept) == (2, {BOOK: State(high=1)})
+    assert grown.store(CANDLE, State(high=2))
     grown.release()
     watermarks.prepare(name, 1)
     kept = Watermarks(name)
     assert (kept.slots, len(kept.kept)) == (2, 2)
     kept.release()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_slot_that_is_given_back_is_another_lines(name: str, killed: bool) -> None:
+    watermarks.prepare(name, 2)
+    page = Watermarks(name)
+    assert page.store(BOOK, State(high=1))
+    assert page.store(CANDLE, State(high=2))
+    page.forget(BOOK)
+    if killed:
+        page.release()
+        page = Watermarks(name)
+        assert page.kept == {CANDLE: State(high=2)}
+    assert page.store(TICKER, State(high=3))
+    assert not page.store(BOOK, State(high=4))
+    page.release()
+    again = Watermarks(name)
+    assert again.kept == {TICKER: State(high=3), CANDLE: State(high=2)}
+    again.release()
 
 
 def test_a_slot_that_was_not_finished_does_not_count(name: str) -> None:

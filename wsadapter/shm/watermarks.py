@@ -4,16 +4,17 @@
     slot     | low words of the state | their high words | length of the key | the line's key as JSON, up to 256 bytes |
 
 The state is `wsadapter.roles.serializer.arbitration.State`, each number in two words: a time with an ordinal is longer
-than one. A line gets the next free slot when it is first stored.
+than one. A line gets a free slot when it is first stored; one without a length is free.
 
 Ownership: the supervisor creates and unlinks (`wsadapter.roles.supervisor.rings`), the one serializer that reads the
 rings writes. Killed anywhere, a slot holds its old words or its new ones, or a mix: ``high`` goes last, its high word
 after its low one, so it never says more than what was stored, and until it has moved the records behind it are still in
-their rings and are judged again. A new slot counts from the store of
-``taken`` on. Words are stored whole, through an aligned `memoryview.cast` (see `wsadapter.shm.ring`).
+their rings and are judged again. A slot counts from the store of its length on, a new one from that of ``taken``, and
+until that of a length of 0. Words are stored whole, through an aligned `memoryview.cast` (see `wsadapter.shm.ring`).
 """
 
 import struct
+from collections.abc import Set
 from typing import Final
 
 import msgspec
@@ -66,7 +67,7 @@ def prepare(name: str, slots: int) -> None:
 
 
 class Watermarks:
-    """A page, attached. ``kept``: what was in it then. A line for which there is no room is not kept: see `full`."""
+    """A page, attached. ``kept``: what was in it then."""
 
     def __init__(self, name: str) -> None:
         self._segment = Segment.attach(name)
@@ -78,28 +79,42 @@ class Watermarks:
         try:
             if taken > self.slots:
                 raise ValueError(f"{taken} of {self.slots} slots are taken")
-            self._places = {self._key(at): at for at in map(_place, range(taken))}
+            places = [*map(_place, range(taken))]
+            self._free = [at for at in places if not self._words[at + LENGTH_WORD]]
+            self._places = {self._key(at): at for at in places if self._words[at + LENGTH_WORD]}
         except (msgspec.MsgspecError, ValueError) as error:
             self.release()
             raise SegmentError(f"{name} refused: damaged ({error})") from error
         self.kept = {key: self._state(at) for key, at in self._places.items()}
-        self.full = False
 
-    def store(self, key: Key, state: tuple[int, ...]) -> None:
+    @property
+    def lines(self) -> Set[Key]:
+        return self._places.keys()
+
+    def store(self, key: Key, state: tuple[int, ...]) -> bool:
+        """False: there is no room for its line."""
         at, words = self._places.get(key), self._words
         if at is not None:
             self._put(at, state)
-            return
+            return True
         taken, octets = words[_TAKEN], msgspec.json.encode(key)
-        if taken == self.slots or len(octets) > KEY_BYTES:
-            self.full = True
-            return
-        at = self._places[key] = _place(taken)
+        if not (self._free or taken < self.slots) or len(octets) > KEY_BYTES:
+            return False
+        is_new = not self._free
+        at = self._places[key] = _place(taken) if is_new else self._free.pop()
         begin = 8 * (at + KEY_WORD)
         self._segment.map[begin : begin + len(octets)] = octets
-        words[at + LENGTH_WORD] = len(octets)
         self._put(at, state)
-        words[_TAKEN] = taken + 1
+        words[at + LENGTH_WORD] = len(octets)
+        if is_new:
+            words[_TAKEN] = taken + 1
+        return True
+
+    def forget(self, key: Key) -> None:
+        """Its slot is free from now on."""
+        at = self._places.pop(key)
+        self._words[at + LENGTH_WORD] = 0
+        self._free.append(at)
 
     def release(self) -> None:
         """Unmap. Harmless when repeated."""

@@ -16,7 +16,10 @@ from wsadapter.events import Depth, Liquidation, Trade, UpdateType
 from wsadapter.events.sequence import place
 from wsadapter.exchanges import books as books_of_venues
 from wsadapter.roles.serializer import arbitration
+from wsadapter.roles.serializer.quiet_lines import JUDGED, QUIET_NS
 from wsadapter.roles.serializer.ring_history import LAG_NS
+from wsadapter.shm import watermarks
+from wsadapter.shm.segment import Segment
 
 MakeBench = Callable[[int], Bench]
 
@@ -54,6 +57,50 @@ def test_the_first_copy_is_published(bench: MakeBench) -> None:
 
     assert numbers(made.events()) == [1, 2, 3, 4, 5]
     assert made.copies == {"trade": 4}
+
+
+def test_on_a_full_page_lines_of_symbols_and_rings_that_are_no_more_make_room(
+    bench: MakeBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = bench(2)
+    made.end()
+    Segment.unlink(made.page_name)
+    watermarks.create(made.page_name, 5)
+    page = watermarks.Watermarks(made.page_name)
+    page.store((JUDGED, 7), arbitration.State(high=9))  # of a ring that was
+    page.release()
+    made.start()
+
+    def trade_each(ring: int, *symbols: str) -> None:
+        for symbol in symbols:
+            made.connections[ring].write(event("trade", symbol, 1, made.now_ns))
+
+    rings = {(JUDGED, one.epoch) for one in made.connections}
+
+    def kept() -> set[str]:
+        made.restart()
+        lines = set(made.group.page.kept)
+        assert rings <= lines, "what tells a copy after a kill"
+        return {str(key[1]) for key in lines - rings}
+
+    trade_each(0, "A", "B", "C")
+    trade_each(1, "A")
+    made.drain()
+    assert kept() == {"A", "B", "C"}, "in the place of the ring's"
+    trade_each(0, "D")
+    made.drain()
+    assert "page of watermarks is full" in capsys.readouterr().out
+    assert kept() == {"A", "B", "C"}, "all of them moved today"
+
+    made.now_ns += 2 * QUIET_NS
+    made.connections[1].write(event("trade", "C", 2, made.now_ns))
+    trade_each(1, "E", "F", "G")
+    made.drain()
+    assert "full" in capsys.readouterr().out
+    assert kept() == {"C", "E", "F"}
+    trade_each(0, "E", "F")
+    made.drain()
+    assert made.copies == {"trade": 3}, "that of A, too"
 
 
 def test_events_of_one_time_are_told_apart_by_their_ordinals(bench: MakeBench) -> None:

@@ -40,6 +40,7 @@ from wsadapter.log import get_logger
 from wsadapter.metrics import STREAM_WORDS
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.arbitration import Arbitration, Jump, Precedence, State
+from wsadapter.roles.serializer.quiet_lines import JUDGED, QuietLines
 from wsadapter.roles.serializer.ring_history import PATIENCE_NS, MissedSpan, RingHistory, covered
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment
@@ -51,8 +52,6 @@ log = get_logger()
 
 GAP: Final = BY_STREAM["gap"].kind
 CHUNK: Final = 4096
-JUDGED: Final = "judged"
-"""First word of the page's line about a ring; the second is its epoch."""
 
 
 class RedundantReader:
@@ -358,6 +357,7 @@ class RedundantGroup:
         """Stream and symbol -> ring -> from when to when a reload had last taken them from it."""
         self._last = -1
         """The ring that was judged last in this round."""
+        self._quiet_lines = QuietLines(page)
         self._is_logged = False
 
     def may_judge(self, number: int) -> bool:
@@ -385,8 +385,12 @@ class RedundantGroup:
         return (self._copies[word], self._open_candles) if is_open_candle else (self._copies[word],)
 
     def store(self, key: SequenceKey, state: State) -> None:
-        self.page.store(key, state)
-        if self.page.full and not self._is_logged:
+        is_stored = self.page.store(key, state)
+        if not is_stored and self._quiet_lines.forget_one(
+            self.lines.states, {reader.epoch for reader in self.readers}, self.now_ns()
+        ):
+            is_stored = self.page.store(key, state)
+        if not is_stored and not self._is_logged:
             self._is_logged = True
             log.error("the page of watermarks is full: after a kill some lines may come twice", line=str(key))
 

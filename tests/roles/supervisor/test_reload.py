@@ -137,6 +137,36 @@ def test_the_ring_of_a_connection_that_went_is_unlinked_when_its_serializer_is_e
     assert {"binance-market-0", "b-market-0", "repair"} <= set(site.segments())
 
 
+def test_a_connection_is_gone_when_the_reload_that_took_it_is_over(site: Site) -> None:
+    def prepare(*specs: ChildSpec) -> None:
+        for spec in specs:
+            page = open_page(page_name(INSTANCE, spec.name), spec.page_fields)
+            site.run.on_page(spec, page)
+            page.release()
+
+    def beat() -> bool:
+        site.run._observe_at = 0.0
+        site.run.on_beat([])
+        return site.run.states.of("binance-public-0").gone
+
+    site.configure(streams='"trade", "depth"')
+    assert site.run.reload() is not None
+    before = {spec.name: spec for spec in site.run.specs}
+    prepare(*before.values())
+    assert not beat()
+    site.configure()
+    changed = site.run.reload()
+    assert changed is not None
+    assert not beat(), "its process may run yet"
+    gone = before["binance-public-0"]
+    page = open_page(page_name(INSTANCE, gone.name), gone.page_fields)
+    site.run.on_leave(gone, page, True)
+    page.release()
+    assert not beat(), "whoever takes its streams over has no page yet"
+    prepare(*changed[1])
+    assert beat()
+
+
 def test_a_rule_that_comes_while_a_feed_runs_stops_nothing(site: Site) -> None:
     site.configure(symbols='"*USDT"')
     changed = site.run.reload()

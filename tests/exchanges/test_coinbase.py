@@ -447,6 +447,26 @@ def test_after_a_change_that_cannot_be_read_a_book_waits_for_its_snapshot(bad: A
     assert types(made.receive(message(8), AT + 5)) == ["Depth"]
 
 
+def test_a_book_that_broke_on_the_last_socket_is_whole_on_the_one_that_takes_over() -> None:
+    """It had its own snapshot; and one that has not waits for that and not for another one."""
+    old = advanced(BTC, "ETH-USD")
+    old.receive(message(0, kind="snapshot"), AT)
+    old.receive(message(1, "ETH-USD", kind="snapshot"), AT)
+    assert types(old.receive(message(2, price="x"), AT + 1))[0] == "Bad"
+    assert types(old.receive(message(3, "ETH-USD", price="x"), AT + 1))[0] == "Bad"
+    new = advanced(BTC, "ETH-USD")
+    new.receive(message(0, kind="snapshot"), AT + 2)
+    new.succeed(old)
+
+    gap, book = new.receive(message(1), AT + 3)
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.symbol, gap.started_ns, gap.ended_ns) == ("decode", BTC, AT, AT + 3)
+    assert isinstance(book, Depth)
+    assert types(new.receive(message(2), AT + 4)) == ["Depth"]
+    assert types(new.receive(message(3, "ETH-USD"), AT + 5)) == ["Acked", "Bad"]
+    assert types(new.receive(message(4, "ETH-USD", kind="snapshot"), AT + 6)) == ["Gap", "Depth"]
+
+
 def test_a_change_before_its_snapshot_is_nothing() -> None:
     assert types(heard(advanced().receive(message(0), AT))) == ["Bad"]
 

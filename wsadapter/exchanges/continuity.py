@@ -120,7 +120,7 @@ class Sequences:
         self.out_of_order.update(before.out_of_order)
         self._take_marks(before)
         for series, other in self._shared(before):
-            if series.next == NONE:
+            if series.next == NONE and other.next != NONE:  # of what nothing numbers, each socket has its own state
                 series.next, series.at_ns, series.waiting = other.next, other.at_ns, other.waiting
             if series.top == NONE:
                 series.top = other.top

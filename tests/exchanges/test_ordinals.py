@@ -16,6 +16,7 @@ from msgspec.json import Decoder, encode
 
 from wsadapter import native
 from wsadapter.events import Depth, Event, FundingRate, MarkPrice, StreamType, Ticker, UpdateType
+from wsadapter.events.sequence import dated
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.mapping import computed, emit, iso
@@ -230,6 +231,19 @@ def test_what_a_socket_tells_again_has_the_ordinal_that_it_had() -> None:
     other.replace(made)
     other.open()
     assert [one.ordinal for one in books(other, [update(T2)])] == [3], "with other subscriptions, too"
+
+
+@pytest.mark.parametrize("told", [1, 3])
+def test_a_socket_that_is_behind_does_not_count_the_last_time_down(told: int) -> None:
+    made = level2("A")
+    books(made, [update(T2)] * told)
+    for _ in range(3):
+        made.open()
+        assert [one.ordinal for one in books(made, [update(T1)])] == [0], "a node that has not reached the last one"
+        (again,) = books(level2("A"), [update(T1)])
+        assert made.ordinals[Depth].reached(again) == (dated(again.event_time_ns or 0, 0), 0), "so far came this socket"
+    made.open()
+    assert [one.ordinal for one in books(made, [update(T2), update(T2)])] == [told - 1, told]
 
 
 MARK = (

@@ -51,9 +51,11 @@ class Ordinals:
 
     def reset(self) -> None:
         for series, times in self.times.items():
-            if times and times != self._before.get(series):
+            if times:
                 last_ns = max(times)
-                before = self._before[series] = {last_ns: times[last_ns] - 1}
+                last = times[last_ns]
+                was_told = self._before.get(series, {}).get(last_ns) != last
+                before = self._before[series] = {last_ns: last - was_told}
                 times.clear()
                 times.update(before)
 
@@ -68,11 +70,12 @@ class Ordinals:
         if type(event) is FundingRate or not (event.transaction_time_ns or event.event_time_ns):
             return None
         series = (event.symbol, event.update_type) if type(event) is Depth else event.symbol
-        times = self.times.get(series)
-        if not times or times == self._before.get(series):
+        before = self._before.get(series, {})
+        told = [at_ns for at_ns, ordinal in self.times.get(series, {}).items() if before.get(at_ns) != ordinal]
+        if not told:
             return None
-        last_ns = max(times)
-        return dated(last_ns, times[last_ns]), 0
+        last_ns = max(told)
+        return dated(last_ns, self.times[series][last_ns]), 0
 
     def _count(self, event: Any) -> None:
         self._number(event.symbol, event)

@@ -71,7 +71,7 @@ class World:
                 self.policy.put_off()
             else:
                 self.sockets += 1
-                self.policy.opened(self.now, self.received, heard=())
+                self.policy.opened(self.now, self.received, seamless=True)
 
     def of(self, what: str) -> list[float]:
         return [at - self.opened for at, kind, _ in self.log if kind == what]
@@ -296,7 +296,7 @@ def test_streams_that_speak_are_not_touched_by_the_renewal_for_another() -> None
     world.run(100, world.speak_all)
     for _ in range(3):
         world.run(25)
-        world.policy.opened(world.now, world.received, heard=())
+        world.policy.opened(world.now, world.received, seamless=True)
     assert len(world.of("stale")) == 1
 
 
@@ -345,27 +345,29 @@ def test_a_stream_that_is_acknowledged_and_sends_no_first_word_is_asked_for_anew
     assert len(world.log) == 2
 
 
-@pytest.mark.parametrize("heard", [None, (), ("other",)], ids=["another", "next", "next with others"])
-def test_the_first_word_is_due_on_every_socket(heard: tuple[str, ...] | None) -> None:
+@pytest.mark.parametrize("seamless", [True, False], ids=["seamless", "after a pause"])
+@pytest.mark.parametrize("heard", [(), ("other",)], ids=["none", "others"])
+def test_the_first_word_is_due_on_every_socket(heard: tuple[str, ...], seamless: bool) -> None:
     world = World(told=GREETS, other=GREETS)
     world.run(2)
     world.speak_all()
     world.run(60)
-    world.policy.opened(world.now, world.received, heard)
+    world.policy.opened(world.now, world.received, heard, seamless)
     at = world.now - world.opened
     world.run(HOUR, lambda: world.speak("other"))
 
     assert (world.of("stale"), world.log[0][2]) == ([at + GREETS.reply], "told")
 
 
-def test_what_the_next_socket_has_heard_owes_it_no_first_word() -> None:
-    """Before it took over, and whether or not the one before has brought it later."""
+@pytest.mark.parametrize("seamless", [True, False], ids=["seamless", "after a pause"])
+def test_what_the_next_socket_has_heard_owes_it_no_first_word(seamless: bool) -> None:
+    """Before it took over, and whether or not the one before has brought it later, or has ended before."""
     world = World(told=GREETS, both=GREETS, dead=STEADY)
     world.run(2)
     world.speak_all()
     world.run(20)
     world.speak("both")
-    world.policy.opened(world.now, world.received, heard=("told", "both"))
+    world.policy.opened(world.now, world.received, heard=("told", "both"), seamless=seamless)
     world.run(HOUR)
 
     assert {name for _, _, name in world.log} == {"dead"}

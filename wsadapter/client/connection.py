@@ -405,7 +405,7 @@ class Connection:
             self._hooks.on_connected(next_one.connected_ns)
         heard = {name for name, at_ns in self.exchange.last_receive_ns.items() if at_ns}
         self.exchange.succeed(before)
-        self._watch.succeed(self.exchange, heard if seamless else None)
+        self._watch.succeed(self.exchange, heard, seamless)
         if next_one.terms != self._terms:
             self._take(next_one.terms, ends, before.last_receive_ns)
         handover.hand_over()

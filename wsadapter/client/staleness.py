@@ -144,16 +144,17 @@ class Staleness:
         stream = self._streams.get(name)
         return stream is not None and stream.step is not _Step.SPEAKING and stream.seen == received_ns
 
-    def opened(self, now: float, received: Mapping[str, int], heard: Collection[str] | None = None) -> None:
-        """A new socket: silence begins anew, what was tried for a stale stream is not forgotten. ``heard``: it goes on
-        where the last one ended and has brought these by itself; only for what is stale it is anything new, and for
-        what owes it a first word."""
+    def opened(
+        self, now: float, received: Mapping[str, int], heard: Collection[str] = (), seamless: bool = False
+    ) -> None:
+        """A new socket: silence begins anew, what was tried for a stale stream is not forgotten. ``heard``: it has
+        brought these by itself already. ``seamless``: it goes on where the last one ended; only for what is stale it
+        is anything new, and for what owes it a first word."""
         self._checked_at = now
         for name, stream in self._streams.items():
-            is_heard = heard is not None and name in heard
-            if heard is not None and stream.step is _Step.SPEAKING and (is_heard or not stream.cadence.reply):
+            stream.replied = name in heard
+            if seamless and stream.step is _Step.SPEAKING and (stream.replied or not stream.cadence.reply):
                 continue  # the next check sees what it sent
-            stream.replied = is_heard
             if stream.seen != received[name]:
                 self._helped(stream, _Step.RENEWING, 0.0)
                 stream.alive(received[name])

@@ -37,11 +37,11 @@ class StreamWatch:
         """A socket is up."""
         self._policy.opened(time.monotonic(), self._exchange.last_receive_ns)
 
-    def succeed(self, exchange: Exchange, heard: Collection[str] | None) -> None:
-        """Another socket goes on, with an exchange of its own. ``heard``: what it has brought itself, where there was
-        no pause."""
+    def succeed(self, exchange: Exchange, heard: Collection[str], seamless: bool) -> None:
+        """Another socket goes on, with an exchange of its own. ``heard``: what it has brought itself. ``seamless``:
+        there was no pause."""
         self.watch(exchange)
-        self._policy.opened(time.monotonic(), exchange.last_receive_ns, heard)
+        self._policy.opened(time.monotonic(), exchange.last_receive_ns, heard, seamless)
 
     def watch(self, exchange: Exchange) -> None:
         """The connection has this exchange from now on, which may have other streams."""

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
+from client.loopback_ws import TEXT, Loopback, Peer, behave, frame, run, trade, until
 from client.recording import Recording, config
 from client.test_rotation import assert_once_and_whole
 from msgspec import structs
 
 from wsadapter.client.client import Client, ConnectionConfig, SubscriptionState
+from wsadapter.client.clock import clock
 from wsadapter.client.connection import Connection
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.streams import Push
@@ -454,8 +455,48 @@ def test_a_stream_that_ran_and_is_refused_by_the_next_socket_has_a_gap_and_is_as
         assert (lost.cause, over.cause, over.stream) == ("disconnect", "disconnect", "")
         assert (begun.cause, begun.stream, begun.symbol, begun.ended_ns) == ("stale", "trade", "BTCUSDT", None)
         assert begun.started_ns == ended.started_ns == first.receive_time_ns
-        assert ended.ended_ns == second.receive_time_ns == second.last_gap_ns
+        assert ended.ended_ns == second.last_gap_ns
+        assert (ended.ended_ns == second.receive_time_ns) is (cadence is not None), (
+            "its acknowledgement is the end, else"
+        )
         assert handler.lost == ["reset", "stopped"]
+
+    run(body())
+
+
+@pytest.mark.parametrize("taken", ["asked anew", "after a reconnect", "after a rotation"])
+def test_one_that_may_be_silent_for_ever_is_well_when_it_is_taken_again(
+    taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if taken == "asked anew":
+        monkeypatch.setattr("wsadapter.client.staleness.RETRY_SECONDS", 0.1)
+
+    async def choosy(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(answer=refusing(peer, 1 if taken == "asked anew" else 9))
+
+    async def body() -> None:
+        handler = Everything()
+        async with Loopback(dies_with_a_trade, choosy, behave) as venue:
+            client = Client(config(venue), handler)
+            (connection,) = client.connections
+            running = asyncio.ensure_future(client.start())
+            await until(lambda: len(handler.gaps) >= 3)
+            if taken == "after a reconnect":
+                venue.peers[1].reset()
+            elif taken == "after a rotation":
+                assert state(connection) is SubscriptionState.REFUSED
+                connection.renew("a test")
+            await until(lambda: state(connection) in (SubscriptionState.ACKED, SubscriptionState.LIVE))
+            at_ns = clock.now_ns()
+            await client.stop()
+            await running
+        (first,) = handler.trades
+        begun, ended = (gap for gap in handler.gaps if gap.cause == "stale")
+        assert begun.started_ns == ended.started_ns == first.receive_time_ns
+        assert (begun.ended_ns, begun.version, ended.version) == (None, 1, 2)
+        assert ended.ended_ns is not None
+        assert ended.ended_ns <= at_ns, "not at the stop"
 
     run(body())
 

@@ -411,7 +411,7 @@ class Connection:
         handover.hand_over()
         self._lagging = handover
         next_one.timers.set("copies", AFTER_SECONDS, self._forget_copies)
-        self._miss_refused()
+        self._note_answers()
         if not seamless:
             self._all_subscribed()
         self._hooks.on_read_end()
@@ -501,16 +501,19 @@ class Connection:
         if self.next is not None and socket is self.next:
             self.next.rotation.answered(time.monotonic(), clock.now_ns())
         elif socket is self.current:
-            self._miss_refused()
+            self._note_answers()
             if not self.subscribed.is_set():
                 self._all_subscribed()
 
-    def _miss_refused(self) -> None:
-        """What is refused now and was received before, on whichever socket, is missing from its last event on."""
-        now_ns = clock.now_ns()
-        for name in self.current.subscriptions.refused():
+    def _note_answers(self) -> None:
+        """What is refused now and was received before, on whichever socket, is missing from its last event on; until it
+        speaks, or is taken again and may be silent for ever."""
+        now_ns, states = clock.now_ns(), self.current.subscriptions
+        for name in states.refused():
             if self.exchange.last_receive_ns[name] and (gap := self.exchange.silent(name, now_ns, now_ns)) is not None:
                 self._deliver(gap)
+        for gap in self._watch.acknowledged(states.acknowledged()):
+            self._deliver(gap)
 
     def _all_subscribed(self) -> None:
         now_ns = clock.now_ns()

@@ -7,7 +7,8 @@ rarely after renewals that did not make a stream speak; after another such time 
 is where the renewal has to wait or fails. From then on it is subscribed anew now and then, which costs the other
 streams nothing. It is stale until it speaks.
 
-A stream that spoke on any socket and is refused by a new one is stale at once, and asked for anew now and then.
+A stream that spoke on any socket and is refused by a new one is stale at once, and asked for anew now and then. Is it
+one that may be silent for ever, it is well again when it is acknowledged: its events may not come.
 
 A stream that begins with a snapshot, or answers each subscription in another way, is stale sooner where it does not
 (`Cadence.reply`), on every socket.
@@ -21,7 +22,7 @@ Silence is measured up to the connection's own last sign of life (a pong is one)
 the checks: many events between two checks are one, which errs on the patient side.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -164,6 +165,13 @@ class Staleness:
             elif stream.step in (_Step.RESUBSCRIBED, _Step.RENEWING):
                 stream.step, stream.due = _Step.RENEWED, now + stream.patience()
             stream.since = now
+
+    def acknowledged(self, names: Iterable[str]) -> list[str]:
+        """Those of them that may be silent for ever: they are as well as if they had spoken."""
+        endless = [name for name in names if self._streams[name].cadence == Cadence()]
+        for name in endless:
+            self._streams[name].alive(self._streams[name].seen)
+        return endless
 
     def put_off(self) -> None:
         """The socket could not be renewed."""

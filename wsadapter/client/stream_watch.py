@@ -2,12 +2,13 @@
 The requests that follow from it are the connection's.
 
 Owned by a `Connection`, one for all its sessions; runs on the loop. A stream that falls silent becomes an open `Gap`
-for the handler; its end comes from the exchange module, in order, before the first event after.
+for the handler; its end comes from the exchange module, in order, before the first event after. Of one that was
+refused and may be silent for ever it is the acknowledgement.
 """
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from wsadapter.client.clock import clock
@@ -42,6 +43,11 @@ class StreamWatch:
         there was no pause."""
         self.watch(exchange)
         self._policy.opened(time.monotonic(), exchange.last_receive_ns, heard, seamless)
+
+    def acknowledged(self, names: Iterable[str]) -> list[Gap]:
+        """The venue takes these subscriptions: the ends of the gaps of those that may be silent for ever."""
+        now_ns = clock.now_ns()
+        return [gap for name in self._policy.acknowledged(names) for gap in self._exchange.acknowledged(name, now_ns)]
 
     def watch(self, exchange: Exchange) -> None:
         """The connection has this exchange from now on, which may have other streams."""

@@ -42,7 +42,14 @@ class SubscriptionStates:
 
     def refused(self) -> set[str]:
         """Those that are not being asked for anew."""
-        return {name for name, answer in self.answers.items() if answer is SubscriptionState.REFUSED} - self.unanswered
+        return self._answered_with(SubscriptionState.REFUSED)
+
+    def acknowledged(self) -> set[str]:
+        """Those that are not being asked for anew."""
+        return self._answered_with(SubscriptionState.ACKED)
+
+    def _answered_with(self, state: SubscriptionState) -> set[str]:
+        return {name for name, answer in self.answers.items() if answer is state} - self.unanswered
 
     def state(self, name: str, received_ns: int, is_stale: bool) -> SubscriptionState:
         answer = self.answers[name]

@@ -1,8 +1,9 @@
 """Holes that no id shows: frames that gave no event, and streams that fell silent.
 
-Pure, for every venue, one per connection. A hole lasts until the first good event of its stream and symbol; that event
-then comes behind the `Gap` that ends it. One hole is one gap: where a sequence rule sees the same hole by its ids,
-its bounds go into this one. Both kinds outlast a reconnect. Bounded by symbols times streams.
+Pure, for every venue, one per connection. A hole lasts until the first good event of its stream and symbol, which then
+comes behind the `Gap` that ends it; that of a stream which was refused and may be silent for ever, until it is taken
+again. One hole is one gap: where a sequence rule sees the same hole by its ids, its bounds go into this one. Both kinds
+outlast a reconnect. Bounded by symbols times streams.
 
 The hot path looks at `pending` only.
 """
@@ -131,6 +132,14 @@ class Outages:
         self.pending = True
         return gap
 
+    def acknowledged(self, name: str, at_ns: int) -> list[Gap]:
+        """The ends of the gaps of a stream whose events nobody can wait for."""
+        if (silence := self._silences.pop(name, None)) is None:
+            return []
+        ends = [self._end(silence.gap, at_ns), *self._with_others(name, set(), at_ns)]
+        self.pending = bool(self._silences or self._failures)
+        return ends
+
     def ended(self, items: list[Item], stream: str, at_ns: int) -> list[Item]:
         """``items`` of one good element, behind the gaps that its events end."""
         if stream not in self._silences and not self._failures:
@@ -140,7 +149,7 @@ class Outages:
         ends: list[Item] = []
         marked: set[StreamType] = set()
         if not events:
-            ends = [] if items else self._with_others(stream, marked, at_ns)
+            ends = [] if items else [*self._with_others(stream, marked, at_ns)]
             self.pending = bool(self._silences or self._failures)
             return items or ends
         if (silence := self._silences.pop(stream, None)) is not None:
@@ -163,10 +172,10 @@ class Outages:
         # one hole, one gap: a silence has taken the bounds over
         return [*ends, *(item for item in items if silence is None or item is not by_ids)]
 
-    def _with_others(self, stream: str, marked: set[StreamType], at_ns: int) -> list[Item]:
+    def _with_others(self, stream: str, marked: set[StreamType], at_ns: int) -> list[Gap]:
         """The ends of what a good element of the stream ends in words of which it was no event (a rate as before)."""
         subscription = self._subscriptions.get(stream)
-        ends: list[Item] = []
+        ends: list[Gap] = []
         if subscription is None:
             return ends
         for word in map(stream_type, subscription.feeds):

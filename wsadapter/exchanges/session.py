@@ -224,6 +224,9 @@ class VenueSession:
     def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
         return self.outages.silent(name, since_ns, at_ns)
 
+    def acknowledged(self, name: str, at_ns: int) -> list[Gap]:
+        return self.outages.acknowledged(name, at_ns)
+
     def mark(self, stream: str, symbol: str, at_ns: int) -> None:
         self.sequences.mark(stream, symbol, at_ns)
 

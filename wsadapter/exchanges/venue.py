@@ -195,6 +195,9 @@ class Exchange(Protocol):
         """Told that a stream is stale: the `Gap` (no end yet) from its last event on, or from ``since_ns``; None when
         it was told before. The gap's end comes from `receive`, before the first event after."""
 
+    def acknowledged(self, name: str, at_ns: int) -> list[Gap]:
+        """Told that a stream which may be silent for ever, and was refused, is taken again: the ends of its gaps."""
+
     def mark(self, stream: str, symbol: str, at_ns: int) -> None:
         """Events of this stream word and symbol come after a gap that was noticed elsewhere; empty: those of all."""
 

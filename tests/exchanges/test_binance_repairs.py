@@ -1,6 +1,7 @@
 """Holes are filled exactly: every missing id and candle, none twice, none that is still open."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -155,6 +156,50 @@ def test_a_candle_that_the_venue_lacks_leaves_it_partial() -> None:
     repair, found = drive(REST.repair(hole), lambda _: json.dumps(rows).encode(), 2 * START_MS * MS)
     assert (repair.state, len(found)) == ("partial", 2)
     assert repair.missing == (((opened + 60_000) * MS, (opened + 60_000) * MS),)
+
+
+BEGIN = START_MS // 60_000 * 60_000
+
+
+@pytest.mark.parametrize(
+    ("given", "first", "outcome", "missing"),
+    [
+        (range(-1, 181), None, ("repaired", 180), None),
+        (range(30), None, ("partial", 30), (30, 179)),
+        ((), None, ("unrepairable", 0), None),
+        (range(40, 181), None, ("repaired", 140), None),
+        (range(180), 0, ("repaired", 180), None),
+        (range(30), 0, ("partial", 30), (30, 179)),
+        ((), 0, ("unrepairable", 0), (0, 179)),
+    ],
+    ids=["all", "ends", "none", "listed later", "all of known", "known ends", "none of known"],
+)
+def test_what_the_venue_leaves_out_at_the_end_is_missing_though_nothing_was_recorded_behind(
+    given: Sequence[int], first: int | None, outcome: tuple[str, int], missing: tuple[int, int] | None
+) -> None:
+    """Three hours; a halt, a venue without an answer, a symbol that is gone."""
+    rows = [row(BEGIN + number * 60_000) for number in given]
+    hole = candles(None if first is None else BEGIN * MS, None, BEGIN, BEGIN + 180 * 60_000)
+    repair, found = drive(REST.repair(hole), lambda request: page_of(rows, request), 2 * START_MS * MS)
+    assert (repair.state, len(found)) == outcome
+    assert repair.missing == (() if missing is None else (tuple((BEGIN + each * 60_000) * MS for each in missing),))
+
+
+@pytest.mark.parametrize(("venue_ms", "state"), [(119_000, "repaired"), (130_000, "partial")])
+def test_a_candle_that_has_not_closed_by_the_venues_clock_is_not_missing(venue_ms: int, state: str) -> None:
+    hole = candles(BEGIN * MS, None, BEGIN, BEGIN + 120_500)
+    rows = [row(BEGIN)]
+    repair, found = drive(REST.repair(hole), lambda request: page_of(rows, request), (BEGIN + venue_ms) * MS)
+    assert (repair.state, len(found)) == (state, 1)
+    rows.append(row(BEGIN + 60_000))
+    repair, found = drive(REST.repair(hole), lambda request: page_of(rows, request), (BEGIN + 119_000) * MS)
+    assert (repair.state, len(found)) == ("repaired", 1), "open"
+
+
+def test_no_candle_need_close_in_less_than_two_of_them() -> None:
+    hole = candles(None, None, BEGIN + 1, BEGIN + 119_000)
+    repair, _ = drive(REST.repair(hole), lambda _: b"[]", 2 * START_MS * MS)
+    assert repair.state == "repaired"
 
 
 def test_settled_funding_rates() -> None:

@@ -47,7 +47,7 @@ BACK_NS: Final = 10_000_000_000
 BACK_FACTOR: Final = 30
 MOST_BACK_NS: Final = 3_600_000_000_000
 """and then earlier, until it is beyond this."""
-UNPROVED: Final = "nothing proves that the venue still has trades of when it began"
+UNPROVED: Final = "nothing proves that the venue still has what there was when it began"
 TOP_LEVELS: Final = 50
 """For the price of five."""
 SHORTEST_MONTH: Final = 40_320
@@ -454,7 +454,8 @@ def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
             progress.lose()
         yield progress.give(wanted)
         if is_newest or len(wanted) < len(closed) or (not closed and until_ms * MS > last):
-            return _is_whole(progress, page, hole, following, told_from, is_known)
+            last_open = _last_open(hole, rows, is_newest, length_ns)
+            return _is_whole(progress, page, hole, following, last_open, told_from, is_known)
         from_ns = following if closed else until_ms * MS
         if page.quiet and not closed:  # nobody traded for so long
             if following < told_from:
@@ -505,16 +506,31 @@ def _lose_between(progress: _Progress, following: int, open_ns: int, length_ns: 
         progress.lose(first, open_ns - length_ns)
 
 
-def _is_whole(progress: _Progress, page: Page, hole: Hole, following: int, told_from: int, is_known: bool) -> bool:
+def _last_open(hole: Hole, rows: Rows, is_newest: bool, length_ns: int) -> int:
+    """When the last candle of the hole opened, at most: by time the last one that had closed by then, which the venue
+    says too."""
+    if hole.last is not None:
+        return hole.last
+    last_open = min(hole.ended_ns, rows.venue_ns) - length_ns + MS
+    return min(last_open, rows.events[-1].open_time_ns - 1) if is_newest else last_open
+
+
+def _is_whole(
+    progress: _Progress, page: Page, hole: Hole, following: int, last_open: int, told_from: int, is_known: bool
+) -> bool:
     """Whether nothing is missing at the end. By time it may be that none closed there."""
     length_ns = length_ms(hole.interval) * MS
-    last_open = hole.last if hole.last is not None else hole.ended_ns - length_ns + MS
     if following > last_open:
         return True
-    is_whole = following >= told_from and (page.quiet or hole.last is None or not is_known)
-    if not is_whole:
-        progress.lose(following, hole.last)
-    return is_whole
+    if following < told_from or (is_known and not page.quiet):
+        last = hole.last
+        if last is None and is_known:
+            last = following + (last_open - following) // length_ns * length_ns
+        progress.lose(following, last)
+        return False
+    if not page.quiet and not is_known and hole.ended_ns - hole.started_ns >= 2 * length_ns:
+        progress.doubt()
+    return True
 
 
 @_filling

@@ -213,14 +213,18 @@ def test_the_venues_headers_are_in_the_handshake() -> None:
 
 def test_an_answer_after_the_deadline_connects_nobody() -> None:
     """picows listens on after we gave up; the late session must not deliver into a client that has moved on."""
-    go, late = asyncio.Event(), asyncio.Event()
+    asked, go, late = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def slow(peer: Peer) -> None:
+        head = await peer.request_head()
+        asked.set()
         await go.wait()
-        await peer.upgrade()
+        peer.accept(head)
         peer.send(trade(1))
-        await peer.serve()
-        late.set()
+        try:
+            await peer.serve()
+        finally:
+            late.set()
 
     class Counting(WSListener):
         connected = 0
@@ -232,7 +236,7 @@ def test_an_answer_after_the_deadline_connects_nobody() -> None:
         async with Loopback(slow) as venue:
             listener = Counting()
             dialing = asyncio.create_task(dial(venue.url, within(), listener, None))
-            await until(lambda: venue.peers)
+            await asked.wait()
             dialing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await dialing

@@ -305,6 +305,40 @@ def test_a_trusted_certificate_works_and_only_for_its_host(
     run(body(), loop)
 
 
+@pytest.mark.parametrize("is_time", [True, False])
+def test_authorities_that_are_exchanged_are_read_again_when_a_dial_fails(
+    is_time: bool, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once in a while: a host that shows a wrong certificate costs a client no CPU for ever."""
+    trusted, read = tmp_path / "authorities.pem", []
+    trusted.write_bytes(b"")
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    if is_time:
+        monkeypatch.setattr("wsadapter.client.dial.REREAD_SECONDS", 0.0)
+
+    def counted() -> ssl.SSLContext:
+        read.append(trusted.stat().st_size)
+        return tls_context()
+
+    monkeypatch.setattr("wsadapter.client.dial.tls_context", counted)
+
+    async def body() -> None:
+        async with Loopback(behave, tls=server_tls(certificate)) as venue:
+            client = Client(config(venue), Recording())
+            (connection,) = client.connections
+            running = asyncio.ensure_future(client.start())
+            await until(lambda: connection.reconnects["tls"] >= 3)
+            assert (len(read) > 1) is is_time
+            trusted.write_bytes(Path(f"{certificate}.crt").read_bytes())
+            if is_time:
+                await until(connection.subscribed.is_set, timeout=10.0)
+            await client.stop()
+            await running
+        assert (read[0], bool(read[-1])) == (0, is_time)
+
+    run(body())
+
+
 @pytest.mark.filterwarnings("ignore:.*TLSv1.*is deprecated")
 def test_old_tls_is_refused(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")

@@ -15,7 +15,7 @@ from msgspec import Struct
 from wsadapter.client.config import ConnectionConfig, StreamConfig
 from wsadapter.client.connect_limit import ConnectLimiter, LocalLimiter
 from wsadapter.client.connection import Connection, GivenUp
-from wsadapter.client.dial import tls_context
+from wsadapter.client.dial import TrustStore
 from wsadapter.client.handler import BoundHandler, EventHandler
 from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.errors import ConfigError
@@ -67,10 +67,10 @@ class Client:
         if not plans:
             raise ConfigError([("streams", "none of these is a WebSocket stream")])
         # reading the certificate store takes a third of a second
-        tls = tls_context() if any(each.url.startswith("wss:") for each in plans) else None
+        trust = TrustStore() if any(each.url.startswith("wss:") for each in plans) else None
         granting = attempts or LocalLimiter(load(config.exchange).attempt_limit)
         self.connections = tuple(
-            Connection(each, config, hooks, tls, granting, last_event_ns, missed_by) for each in plans
+            Connection(each, config, hooks, trust, granting, last_event_ns, missed_by) for each in plans
         )
         requests: dict[str, LocalLimiter] = {}
         for connection in self.connections:

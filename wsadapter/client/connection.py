@@ -14,7 +14,6 @@ open from the last event until every subscription is acknowledged again, and one
 import asyncio
 import logging
 import random
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -24,7 +23,7 @@ from wsadapter.backoff import Backoff, Retries
 from wsadapter.client.clock import clock
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.connect_limit import ConnectLimiter
-from wsadapter.client.dial import Dialer
+from wsadapter.client.dial import Dialer, TrustStore
 from wsadapter.client.handler import BoundHandler
 from wsadapter.client.handover import Handover
 from wsadapter.client.live_socket import LiveSocket, NextSocket
@@ -66,7 +65,7 @@ class Connection:
         plan: ConnectionPlan,
         config: ConnectionConfig,
         hooks: BoundHandler,
-        tls: ssl.SSLContext | None,
+        trust: TrustStore | None,
         attempts: ConnectLimiter,
         last_event_ns: int = 0,
         missed_by: GapCause = GapCause.RESTART,
@@ -90,7 +89,7 @@ class Connection:
         self._hooks, self._dice = hooks, dice
         self._retries = _retries(config, dice)
         self._stop = asyncio.Event()
-        self.dialer = Dialer(plan, config, tls, attempts, self._stop)
+        self.dialer = Dialer(plan, config, trust, attempts, self._stop)
         self.current = self._new(LiveSocket, load(plan.exchange)(plan))
         self.next: NextSocket | None = None
         """The one that is to take over, while the current one still delivers."""

@@ -39,6 +39,9 @@ NEXT_ADDRESS_SECONDS: Final = 0.25
 """A host's address that has not answered by then is not waited for alone: the next one is tried beside it, as RFC 8305
 recommends."""
 
+REREAD_SECONDS: Final = 60.0
+"""The CA certificates are not read more often."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -56,6 +59,23 @@ def tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+class TrustStore:
+    """The context of a client's dials. It has the CA certificates that were there when it was made, and a client may
+    outlive an authority: `doubt` reads them again."""
+
+    def __init__(self) -> None:
+        self.context = tls_context()
+        self._read_at = time.monotonic()
+
+    async def doubt(self) -> None:
+        """A dial failed for TLS: the next one has the certificates of now. Reading them takes a third of a second, for
+        which no other socket waits."""
+        now = time.monotonic()
+        if now - self._read_at >= REREAD_SECONDS:
+            self._read_at = now
+            self.context = await asyncio.to_thread(tls_context)
 
 
 async def dial(
@@ -116,7 +136,7 @@ class Dialer:
         self,
         plan: ConnectionPlan,
         config: ConnectionConfig,
-        tls: ssl.SSLContext | None,
+        trust: TrustStore | None,
         attempts: ConnectLimiter,
         stop: asyncio.Event,
     ) -> None:
@@ -125,7 +145,7 @@ class Dialer:
         """Of the certificate that the venue showed last; 0 without TLS."""
         self.config = config
         self.requests: ConnectLimiter | None = None
-        self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
+        self._name, self._trust, self._attempts, self._stop = plan.connection, trust, attempts, stop
         self._url, self._headers = plan.url, plan.headers
         self._not_before = float("-inf")
         """Until when (monotonic) the venue wants us to stay away, whichever socket it told."""
@@ -138,6 +158,8 @@ class Dialer:
         except DialFailed as error:
             lost = Lost(error.reason, error.detail, error.retry_after)
             self._not_before = max(self._not_before, time.monotonic() + lost.asked_to_wait)
+            if self._trust is not None and lost.reason == "tls":
+                await self._trust.doubt()
             return lost
         if transport is None:
             return Lost("stopped")
@@ -180,7 +202,8 @@ class Dialer:
                 logger.warning("%s: connecting waits %.1f s for the venue's limit of attempts", self._name, wait)
             await asyncio.sleep(wait)
         self.dials += 1
-        transport = await dial(self._url, self.config, session, self._tls, self._headers)
+        tls = None if self._trust is None else self._trust.context
+        transport = await dial(self._url, self.config, session, tls, self._headers)
         self.certificate_expiry_ns = _certificate_expiry_ns(transport)
         return transport
 

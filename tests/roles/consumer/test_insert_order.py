@@ -218,6 +218,24 @@ def test_coverage_comes_behind_the_gap_of_a_row_that_is_refused_meanwhile() -> N
     assert bench.held() == set()
 
 
+def test_coverage_does_not_wait_for_gaps_of_later_rows_however_many_come() -> None:
+    """What the group's offsets are is known a second later, and until then the next row is refused."""
+    bench = Bench("coverage", "gap", "trade")
+    bench.receive([trade(1), *coverage("trade")])
+    bench.begin("coverage")
+    bench.held()
+    bench.finish(bench.begin("trade"))
+    bench.gaps_at = bench.now
+    bench.held()
+    for _ in range(3):
+        asked_at = bench.now
+        bench.gaps_at = bench.now + LOOK_SECONDS
+        held = bench.held()
+        bench.group = GroupOffsets(asked_at)
+
+    assert held == set()
+
+
 def test_coverage_comes_behind_the_gap_of_a_row_that_another_member_was_refused() -> None:
     bench, other = Bench("coverage", "gap", alone=False), ("t.trade", 3)
     bench.receive(coverage("trade"))

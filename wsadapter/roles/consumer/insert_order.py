@@ -43,9 +43,11 @@ class GroupOffsets(Struct, frozen=True):
 
 
 class _Stage(Struct):
-    """``streams``: whose rows must be in, up to the offsets ``ends``; None: not known yet."""
+    """``streams``: whose rows must be in, up to the offsets ``ends``, which are to be asked for at ``asked_from`` or
+    later; None: not known yet."""
 
     streams: frozenset[str]
+    asked_from: float | None = None
     ends: dict[Key, int] | None = None
 
 
@@ -104,9 +106,10 @@ class InsertOrder:
         mine = {key: each for key, each in partitions.items() if each.spec.name in stage.streams}
         if stage.streams & blocked or any(logs[key] < 0 for key in mine):
             return False
+        if stage.asked_from is None:  # not later: gaps of other rows may go on and on
+            stage.asked_from = max(-inf if self._alone else one.since, gaps_at if "gap" in stage.streams else -inf)
         if stage.ends is None:
-            asked_since = max(-inf if self._alone else one.since, gaps_at if "gap" in stage.streams else -inf)
-            if group.at < asked_since:
+            if group.at < stage.asked_from:
                 return False
             stage.ends = {key: end for key, end in group.ends.items() if self._streams.get(key[0]) in stage.streams}
             stage.ends |= {key: max(logs[key], each.next_offset) for key, each in mine.items()}

@@ -6,21 +6,12 @@ import pytest
 from eventually import eventually
 
 from wsadapter.config.model import KafkaConfig
-from wsadapter.errors import Reason, ServiceUnavailable
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka import partition_watch
-from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.partition_watch import PartitionWatch
 from wsadapter.kafka.topics import partition_counts
 
 HALF_REPLACED = KafkaConfig(security_protocol="SSL", ssl_ca="/nonexistent")
-
-
-def test_a_certificate_that_is_just_being_replaced_is_a_reason_in_words() -> None:
-    with pytest.raises(ServiceUnavailable, match=r"TLS failed: .*ssl\.ca\.location failed") as caught:
-        Admin(HALF_REPLACED)
-
-    assert caught.value.reason is Reason.TLS
 
 
 def test_a_question_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import Reason, ServiceUnavailable
-from wsadapter.kafka.errors import Heard
+from wsadapter.kafka.errors import Heard, made_for
 from wsadapter.kafka.settings import LIBRDKAFKA, admin_config
 
 AGAIN_SECONDS: Final = 0.1
@@ -31,10 +31,8 @@ class Admin(AdminClient):
         self.heard = Heard(LIBRDKAFKA)
         self._servers = kafka.bootstrap_servers
         settings: dict[str, Any] = {**admin_config(kafka), "error_cb": self.heard.note, "logger": self.heard}
-        try:
+        with made_for(self._servers):
             super().__init__(settings)
-        except KafkaException as error:
-            raise self.heard.unavailable(self._servers, "", error) from None
 
     def __bool__(self) -> bool:
         """It is there. Its length is what its queue holds: without this a client that is idle would be false, and

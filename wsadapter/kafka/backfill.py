@@ -18,7 +18,7 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Source
 from wsadapter.events.gaps import GapCause, RepairState, begin
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.kafka.errors import is_fatal
+from wsadapter.kafka.errors import is_fatal, made_for
 from wsadapter.kafka.messages import gap_of, message_of
 from wsadapter.kafka.settings import lookup_config, producer_config
 from wsadapter.kafka.topics import log_bounds, partition_counts, topic
@@ -117,7 +117,8 @@ class BackfillWatch:
             raise ServiceUnavailable(f"no topic {missing[0]} in Kafka at {kafka.bootstrap_servers}")
         self._partitions = [(name, number) for name in self._words for number in range(counts[name])]
         self._next = {at: end for at, (_, end) in log_bounds(kafka, self._partitions, ANSWER_SECONDS).items()}
-        self._consumer = Consumer(lookup_config(kafka))
+        with made_for(kafka.bootstrap_servers):
+            self._consumer = Consumer(lookup_config(kafka))
         self._consumer.assign([TopicPartition(*at, offset) for at, offset in self._next.items()])
 
     @property
@@ -126,7 +127,8 @@ class BackfillWatch:
 
     def publish(self) -> None:
         """Every request; `ServiceUnavailable` when the broker does not take them."""
-        producer: Any = Producer(producer_config(self._kafka))
+        with made_for(self._kafka.bootstrap_servers):
+            producer: Any = Producer(producer_config(self._kafka))
         failed: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:

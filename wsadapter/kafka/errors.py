@@ -5,8 +5,10 @@ and each commit, with code ``_FATAL`` and without the mark of `KafkaError.fatal`
 `is_fatal`, wherever it came from.
 """
 
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -141,6 +143,16 @@ class Heard:
     def _hear(self, reason: Reason, text: str) -> None:
         if reason is not Reason.UNKNOWN or self.reason is Reason.UNKNOWN:
             self.reason, self.detail = reason, detail_of(text)
+
+
+@contextlib.contextmanager
+def made_for(servers: str) -> Iterator[None]:
+    """For the making of a client within: settings that librdkafka refuses, as it does those of a certificate that is
+    just being replaced, are a service that is unavailable."""
+    try:
+        yield
+    except KafkaException as error:
+        raise Heard().unavailable(servers, "", error) from None
 
 
 def _answer(service: str, cause: KafkaError | None, reason: Reason) -> str:

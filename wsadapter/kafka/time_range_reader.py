@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.kafka.errors import made_for
 from wsadapter.kafka.settings import lookup_config
 from wsadapter.kafka.topics import partition_counts
 
@@ -37,7 +38,8 @@ class OffsetRangeReader:
 
     def __init__(self, kafka: KafkaConfig, on_message: OnMessage) -> None:
         self._on_message, self._servers = on_message, kafka.bootstrap_servers
-        self._consumer = Consumer(lookup_config(kafka))
+        with made_for(kafka.bootstrap_servers):
+            self._consumer = Consumer(lookup_config(kafka))
         self.starts: dict[Partition, int] = {}
         self.lows: dict[Partition, int] = {}
         """Where each log begins."""

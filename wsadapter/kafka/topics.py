@@ -17,7 +17,7 @@ from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import DEAD_LETTER, SPECS, StreamSpec
 from wsadapter.kafka.admin import Admin
-from wsadapter.kafka.errors import error_text
+from wsadapter.kafka.errors import error_text, made_for
 from wsadapter.kafka.settings import lookup_config, unsubscribed_config
 
 _BOUNDS: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -133,7 +133,8 @@ def offset_at(kafka: KafkaConfig, key: tuple[str, int], at_ms: int, timeout: flo
 
 def record_at(kafka: KafkaConfig, key: tuple[str, int], offset: int, timeout: float) -> Message | None:
     """The first record from ``offset`` on; None when there is none, or none came in time."""
-    reader = Consumer(lookup_config(kafka))
+    with made_for(kafka.bootstrap_servers):
+        reader = Consumer(lookup_config(kafka))
     try:
         reader.assign([TopicPartition(*key, offset)])
         record = reader.poll(timeout)
@@ -166,7 +167,8 @@ def unread(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
     names = {topic(kafka, spec): spec.name for spec in SPECS}
     partitions = [(name, number) for name in names for number in range(counts.get(name, 0))]
     bounds = log_bounds(kafka, partitions, timeout)
-    reader = Consumer(unsubscribed_config(kafka))
+    with made_for(kafka.bootstrap_servers):
+        reader = Consumer(unsubscribed_config(kafka))
     try:
         committed = reader.committed([TopicPartition(*partition) for partition in partitions], timeout=timeout)
     except KafkaException as error:

@@ -21,7 +21,7 @@ from wsadapter.events import Gap
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, missing, produce_dead_letter
-from wsadapter.kafka.errors import error_text
+from wsadapter.kafka.errors import error_text, made_for
 from wsadapter.kafka.messages import message_of
 from wsadapter.kafka.settings import producer_config
 from wsadapter.kafka.topics import topic
@@ -122,7 +122,8 @@ class DeadLetterProducer:
 
     def _open(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(producer_config(self._kafka))
+            with made_for(self._kafka.bootstrap_servers):
+                self._producer = Producer(producer_config(self._kafka))
         return self._producer
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:

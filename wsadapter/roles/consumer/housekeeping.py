@@ -25,7 +25,7 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.admin import Admin
-from wsadapter.kafka.errors import error_text
+from wsadapter.kafka.errors import error_text, made_for
 from wsadapter.kafka.members import is_alone
 from wsadapter.kafka.settings import unsubscribed_config
 from wsadapter.kafka.topics import (
@@ -249,7 +249,9 @@ class Housekeeping:
         return LogEnds(at, log_bounds(kafka, keys, ANSWER_SECONDS, self._admin), topics, committed)
 
     def _query_committed(self, keys: list[Key]) -> dict[Key, int]:
-        self._committed = self._committed or Consumer(unsubscribed_config(self._config.kafka))
+        if self._committed is None:
+            with made_for(self._config.kafka.bootstrap_servers):
+                self._committed = Consumer(unsubscribed_config(self._config.kafka))
         try:
             found = self._committed.committed([TopicPartition(*key) for key in keys], timeout=ANSWER_SECONDS)
         except KafkaException as error:

@@ -27,7 +27,7 @@ from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.errors import Heard, error_text, is_fatal, reason_of, refusal
+from wsadapter.kafka.errors import Heard, error_text, is_fatal, made_for, reason_of, refusal
 from wsadapter.kafka.messages import Identity, gap_record
 from wsadapter.kafka.partition_watch import PartitionWatch
 from wsadapter.kafka.settings import LIBRDKAFKA, repairer_config
@@ -87,16 +87,17 @@ class GapLog:
         counts = partition_counts(kafka, ANSWER_SECONDS)
         if not counts.get(self._gaps):
             raise ServiceUnavailable(f"no topic {self._gaps} yet", Reason.NOT_READY)
-        self._consumer = Consumer(
-            {
-                **repairer_config(kafka, shard),
-                "error_cb": self._on_error,
-                "logger": self.heard,
-                "stats_cb": self._on_statistics,
-                "statistics.interval.ms": STATISTICS_MS,
-                "enable.partition.eof": True,
-            }
-        )
+        with made_for(kafka.bootstrap_servers):
+            self._consumer = Consumer(
+                {
+                    **repairer_config(kafka, shard),
+                    "error_cb": self._on_error,
+                    "logger": self.heard,
+                    "stats_cb": self._on_statistics,
+                    "statistics.interval.ms": STATISTICS_MS,
+                    "enable.partition.eof": True,
+                }
+            )
         self._partitions = PartitionWatch(kafka, DaemonExecutor(1, "partitions"))
         self._next: dict[Key, int] = {}
         self._behind: dict[Key, int] = {}

@@ -169,6 +169,9 @@ class Serializer:
             self._is_fitted = True
             topics = self._topics_created.result()
             self._producer.fit(topics.largest_message)
+            self._partitions = PartitionWatch(
+                self._kafka, self._executor
+            )  # what was asked for before is of other topics
             self._learn_partitions(topics.partitions)
         return True
 

@@ -16,6 +16,7 @@ from wsadapter.kafka.messages import gap_of
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.backfill import MARGIN_NS, backfill_of
+from wsadapter.roles.repairer.published import Published
 
 MS = 1_000_000
 MINUTE = 60_000 * MS
@@ -86,6 +87,27 @@ def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: py
     state = driven.events[-1]
     assert isinstance(state, Gap)
     assert (state.gap_id, state.version, state.repair_state) == ("backfill:1:0", 2, "repaired")
+
+
+def test_one_that_is_begun_anew_does_not_publish_again_what_it_has_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second look at the log need not reach that."""
+    monkeypatch.setattr(backfill, "TimeRangeReader", Log)
+    Log.messages = ()
+    gap = msgspec.structs.replace(request(), ended_ns=START + 2_000 * MINUTE)
+    job = backfill_of(gap, FEEDS, KafkaConfig(), 1.0, published=Published())
+    assert job is not None
+    opened: list[int] = []
+    for pages in (1, 9):
+        driven = Driven(job)
+        assert driven.at(1.0) is None
+        while pages and (asked := driven.at(2.0)) is not None:
+            query, pages = dict(asked.query), pages - 1
+            first = (int(query["startTime"]) * MS - START) // MINUTE
+            minutes = range(first, min(first + int(query["limit"]), 2_000))
+            found = driven.answer(rows(*minutes), START + 3_000 * MINUTE)
+            opened += [(event.open_time_ns - START) // MINUTE for event in found if isinstance(event, Kline)]
+    assert driven.is_done
+    assert opened == [*range(2_000)]
 
 
 @pytest.mark.parametrize(

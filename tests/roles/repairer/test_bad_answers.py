@@ -15,6 +15,7 @@ from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.gap_repair import GapRepair
 from wsadapter.roles.repairer.host_queue import BAD_ANSWERS, HostQueue
+from wsadapter.roles.repairer.published import KEPT_SECONDS, Published
 
 START = 1_795_000_000_000
 FIRST, LAST = 1_000, 4_000
@@ -61,6 +62,9 @@ class Site:
         self.queue = HostQueue(cast(RestHost, self.host))
         self.events: list[Event] = []
         self.now = 0.0
+        self.published_s = 0.0
+        """What time it is where what was published is remembered."""
+        self.published = Published(lambda: self.published_s)
         self.is_seen = True
         """Whether the log shows what was published: of a gap of long ago it is beyond where it is looked at."""
         self._next = FIRST
@@ -78,7 +82,10 @@ class Site:
             "disconnect", started * MS, ended * MS, None, None, None, "open",
         )  # fmt: skip
         series = [Series("trade", "BTCUSDT"), Series("ticker", "BTCUSDT")]
-        self.queue.add(GapRepair(gap, BinanceFuturesRest(), series, KafkaConfig(), self.now, (EPOCH, at)))
+        job = GapRepair(
+            gap, BinanceFuturesRest(), series, KafkaConfig(), self.now, (EPOCH, at), published=self.published
+        )
+        self.queue.add(job)
         self._next += missing
 
     def run(self, seconds: float) -> None:
@@ -90,6 +97,12 @@ class Site:
                     number = event.trade_number or 0
                     self.log.trade(number, venue_ms(number), venue_ms(number), "repair", rest=True)
             self.now += 0.02
+
+    def pass_days(self) -> None:
+        """Of which something else is published in each half."""
+        for _ in range(4):
+            self.published_s += KEPT_SECONDS
+            self.published.note("binance", ("trade", "ETHUSDT", ""), ())
 
     @property
     def numbers(self) -> list[int]:
@@ -172,3 +185,21 @@ def test_a_gap_that_is_begun_anew_goes_on_where_it_was(site: Site) -> None:
     site.run(100.0)
     assert site.numbers == [*range(1_010, 2_510)]
     assert site.states("trade") == [("repaired", None, None, None)]
+
+
+def test_a_gap_that_is_begun_anew_for_days_publishes_nothing_twice_and_is_forgotten_then(site: Site) -> None:
+    site.is_seen = False
+    site.host.cursed, site.host.page = range(2_010, 2_011), b"<html>"
+    site.record(10)
+    site.gap(1_500)
+    site.record(10)
+    site.run(100.0)
+    assert site.numbers == [*range(1_010, 2_010)]
+    site.pass_days()
+    site.host.cursed = range(0)
+    site.run(100.0)
+    assert site.numbers == [*range(1_010, 2_510)]
+    assert site.states("trade") == [("repaired", None, None, None)]
+    assert site.published.of("binance", "trade", "BTCUSDT", "") != []
+    site.pass_days()
+    assert site.published.of("binance", "trade", "BTCUSDT", "") == []

@@ -55,14 +55,17 @@ def test_over_days_it_is_bounded_and_what_is_recent_is_known(pauses: list[int]) 
 def test_a_job_that_lasts_for_days_finds_all_that_was_published_meanwhile() -> None:
     site = Site()
     site.publish(0)
-    with site.published.job():
-        around = MissingRange(Series(*KEY), 0, 2 * MINUTE_NS)
-        around.include(site.published.of("kraken", *KEY))
-        for minute in range(10, 5_000, 10):
-            site.now = minute * MINUTE
-            site.publish(minute)
-        assert all(site.knows(minute) for minute in range(10, 5_000, 10))
-        assert candle(0) in around
+    job = object()
+    site.published.begun(job)
+    around = MissingRange(Series(*KEY), 0, 2 * MINUTE_NS)
+    around.include(site.published.of("kraken", *KEY))
+    for minute in range(10, 5_000, 10):
+        site.now = minute * MINUTE
+        site.publish(minute)
+        site.published.begun(job)  # anew
+    assert all(site.knows(minute) for minute in range(10, 5_000, 10))
+    assert candle(0) in around
+    site.published.ended(job)
     for minute in range(5_000, 9_000, 10):
         site.now = minute * MINUTE
         site.publish(minute)

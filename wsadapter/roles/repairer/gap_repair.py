@@ -126,11 +126,8 @@ class GapRepair(RepairJob):
 
     def run(self) -> Steps:
         now = yield Pause(self.not_before)
-        with self._known.job():
-            yield from self._repaired(now)
-
-    def _repaired(self, now: float) -> Steps:
-        if self.publishes_again:
+        self._known.begun(self)
+        if self.publishes_again and self._beside is self._known:
             self._beside = self._known.from_now_on()
         now = yield from self._undelivered.awaited(self.gap.exchange, now)
         reserved, turn = (MOST_SEARCHES - MOST_LONG, SETTLE_SECONDS) if self._is_long else (0, TURN_SECONDS)
@@ -151,6 +148,7 @@ class GapRepair(RepairJob):
         outcomes += [(series, Filled(RepairState.UNREPAIRABLE)) for series in lost]
         self.outcomes = outcomes
         yield [*streams_of(self.gap, outcomes), with_outcome(self.gap, outcomes)]
+        self._known.ended(self)
 
     @property
     def publishes_again(self) -> bool:

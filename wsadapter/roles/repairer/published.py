@@ -7,13 +7,13 @@ in two gaps, settled rates are polled and candles closed by the clock beside rep
 its gap, either: what was published for another gap of that time may be later than where it ends.
 
 Gaps of one time are repaired within hours of one another. So what is published is known for `KEPT_SECONDS` at least and
-for twice as long at most, and longer only while a job is under way that began before it was published (`job`). Of a
-series it is bounded as `Present` is.
+for twice as long at most, and longer only while a job is under way that began before it was published (`begun`): one
+that is begun anew has been so since its first beginning, as its next look may not reach what it has published itself.
+Of a series it is bounded as `Present` is.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 from weakref import WeakSet
 
@@ -36,7 +36,7 @@ class Published:
         self._former: Known = {}
         """Before that."""
         self._turned = clock()
-        self._jobs: list[float] = []
+        self._jobs: dict[object, float] = {}
         """When those under way began."""
         self._followers: WeakSet[Published] = WeakSet()
 
@@ -70,18 +70,15 @@ class Published:
         self._followers.add(follower)
         return follower
 
-    @contextmanager
-    def job(self) -> Iterator[None]:
-        """Nothing is forgotten that is published while it lasts."""
-        began = self._clock()
-        self._jobs.append(began)
-        try:
-            yield
-        finally:
-            self._jobs.remove(began)
+    def begun(self, job: object) -> None:
+        """Nothing is forgotten that is published from its first beginning until it has `ended`."""
+        self._jobs.setdefault(job, self._clock())
+
+    def ended(self, job: object) -> None:
+        del self._jobs[job]
 
     def _turn(self) -> None:
         """Forget what is old."""
         now = self._clock()
-        if now - self._turned >= KEPT_SECONDS and all(began >= self._turned for began in self._jobs):
+        if now - self._turned >= KEPT_SECONDS and all(began >= self._turned for began in self._jobs.values()):
             self._former, self._recent, self._turned = self._recent, {}, now

@@ -10,7 +10,7 @@ from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Series
 from wsadapter.kafka.messages import gap_of
 from wsadapter.pb import market_pb2
-from wsadapter.roles.repairer.gap_repair import series_of
+from wsadapter.roles.repairer.carriers import series_of
 
 WORDS = ("kline", "ticker", "depth", "trade", "raw_trade", "mark_price", "funding_rate", "liquidation", "book_ticker")
 

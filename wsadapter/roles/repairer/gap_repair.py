@@ -382,23 +382,5 @@ def _is_by_time(hole: Hole) -> bool:
     return hole.stream in LOOKED_UP and (hole.first is None or hole.last is None)
 
 
-def series_of(gap: Gap, carried: Sequence[Series]) -> list[Series]:
-    """Those of a connection's series that the gap is about; a gap of trades is about both kinds. A gap that names a
-    series is about it, though a reload has taken it out of the plan."""
-    words = ("trade", "raw_trade") if gap.stream == "trade" else (gap.stream,)
-    found = [
-        series
-        for series in carried
-        if (not gap.stream or series.stream in words)
-        and gap.symbol in ("", series.symbol)
-        and gap.interval in ("", series.interval)
-    ]
-    if not found and gap.symbol and gap.stream in LOOKED_UP:
-        # raw trades were there if those of the symbols that stay are: nobody fetches them, so they are not repaired
-        kinds = {each.stream for each in carried if each.stream in words} or {gap.stream}
-        found = [Series(kind, gap.symbol, gap.interval) for kind in sorted(kinds)]
-    return found
-
-
 def _key(series: Series) -> Key:
     return series.stream, series.symbol, series.interval

@@ -32,13 +32,14 @@ from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
-from wsadapter.roles.orders import Assignment, Poll, RepairerOrder, Snapshots
+from wsadapter.roles.orders import Poll, RepairerOrder, Snapshots
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.candle_ends import CandleEnd
+from wsadapter.roles.repairer.carriers import Carriers
 from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
-from wsadapter.roles.repairer.gap_repair import GapRepair, Searches, series_of
+from wsadapter.roles.repairer.gap_repair import GapRepair, Searches
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_candles import OpenCandles, ended_by_others, series_of_candles
@@ -78,12 +79,9 @@ class Repairer:
         self._shared = host_directory(config.service.state_dir)
         self._publisher = RepairPublisher(child.args.ring, child.page)
         self._queues: dict[str, HostQueue] = {}
-        self._carried: dict[tuple[str, str], tuple[HostQueue, RestExchange, list[Series]]] = {}
-        """By venue and connection: a feed may go to another venue, and its connections keep their names."""
+        self._carriers = Carriers()
         self._left: dict[str, list[tuple[int, Series]]] = {}
         """Since when (ns) a connection does not carry it any more."""
-        self._series: dict[str, list[Series]] = {}
-        """Of all connections of an exchange."""
         self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
         self._of_candles: dict[tuple[str, str, str], tuple[HostQueue, RestExchange]] = {}
         """By series: a venue's test network has other candles of the same name."""
@@ -96,9 +94,7 @@ class Repairer:
                 for one in each.left
                 for series in rest.series(replace(each.plan, subscriptions=(one.subscription,)))
             ]
-            own = rest.series(each.plan)
-            self._carried[each.plan.exchange, each.plan.connection] = queue, rest, own
-            self._series.setdefault(each.plan.exchange, []).extend(own)
+            own = self._carriers.add(each.plan, queue, rest)
             self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
             self._of_candles.update(dict.fromkeys(series_of_candles(each.plan.exchange, own), (queue, rest)))
         self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
@@ -112,7 +108,8 @@ class Repairer:
             self._polls.interest(poll, *self._by_host(poll))
         self._published = Published()
         self._funding = FundingFile(self._state)
-        self._poll_funding(order.assignments)
+        for (exchange, queue), (rest, symbols) in self._carriers.with_stream(FUNDING).items():
+            self._polls.funding(exchange, symbols, queue, rest, self._funding, self._published)
         for snapshots in order.snapshots:
             self._polls.books(snapshots, *self._by_host(snapshots))
         self._poll_instruments(order.listings)
@@ -123,17 +120,6 @@ class Repairer:
         self._undelivered = Undelivered(rings_of(order), order.serializers)
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
-
-    def _poll_funding(self, assignments: Iterable[Assignment]) -> None:
-        """Each symbol once, however many connections carry it; of several hosts of a venue the first."""
-        symbols: dict[str, dict[str, None]] = {}
-        for plan, host in ((each.plan, each.host) for each in assignments):
-            queue, rest = self._by_exchange.get(plan.exchange, (None, None))
-            if queue is not None and rest is not None and queue is self._queues.get(host):
-                names = (each.symbol for each in rest.series(plan) if each.stream == FUNDING)
-                symbols.setdefault(plan.exchange, {}).update(dict.fromkeys(names))
-        for exchange, some in symbols.items():
-            self._polls.funding(exchange, some, *self._by_exchange[exchange], self._funding, self._published)
 
     def _poll_instruments(self, listings: Iterable[ListingSource]) -> None:
         """Once a venue, and of each other host whose listing is needed."""
@@ -246,16 +232,18 @@ class Repairer:
             if gap.connection.startswith(PREFIX):
                 self._accept_backfill(gap)
                 continue
-            queue, rest, series = self._carrier(gap)
-            if queue is None or rest is None or not series:
+            carrier = self._carriers.of(gap)
+            if carrier is None and self._shard is not None and gap.symbol:
+                carrier = self._carriers.of_moved(gap)
+            if carrier is None or not carrier.series:
                 self._give_up(gap)
                 continue
             now = time.monotonic()
             left = [each for at_ns, each in self._left.get(gap.connection, ()) if gap.started_ns < at_ns]
-            queue.add(
+            carrier.queue.add(
                 GapRepair(
-                    gap, rest, series, self._kafka, now, logged.end, self._searches, self._published, left,
-                    self._undelivered,
+                    gap, carrier.rest, carrier.series, self._kafka, now, logged.end, self._searches, self._published,
+                    left, self._undelivered,
                 )
             )  # fmt: skip
 
@@ -263,15 +251,6 @@ class Repairer:
         if self._shard is None:
             return True
         return self._shard.owns(gap.exchange, gap.symbol) if gap.symbol else self._shard.owns_connection(gap.connection)
-
-    def _carrier(self, gap: Gap) -> tuple[HostQueue | None, RestExchange | None, list[Series]]:
-        """Who is asked, and for what: as its connection has it, or, of a symbol that another instance had then, the
-        connection that has it now."""
-        queue, rest, carried = self._carried.get((gap.exchange, gap.connection), (None, None, []))
-        if queue is None and self._shard is not None and gap.symbol:
-            queue, rest = self._by_exchange.get(gap.exchange, (None, None))
-            carried = self._series.get(gap.exchange, [])
-        return queue, rest, series_of(gap, carried)
 
     def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}

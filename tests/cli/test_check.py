@@ -1,5 +1,6 @@
 """`check`: names what is missing, exit 69; changes nothing."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -202,6 +203,20 @@ def test_what_cannot_be_written_fails(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(ServiceUnavailable, match="is not writable"):
+        look(spooled(tmp_path, 6 * MIB))
+
+
+@pytest.mark.parametrize("look", [check._spool, check._state_dir])
+def test_what_lies_in_a_directory_of_somebody_else_cannot_be_written(
+    look: Callable[[Config], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not even known whether it is there."""
+
+    def refused(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(ServiceUnavailable, match=r"is not writable \(Permission denied\)"):
         look(spooled(tmp_path, 6 * MIB))
 
 

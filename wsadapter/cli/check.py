@@ -205,7 +205,10 @@ def _held(path: Path) -> int:
 def _writable(path: Path) -> tuple[str, int]:
     """That it is, or can be made, in words, and how much is free on its disk: the nearest directory that is there
     decides."""
-    nearest = next(p for p in (path, *path.parents) if p.exists())
+    try:
+        nearest = next(p for p in (path, *path.parents) if p.exists())
+    except OSError as error:  # below a directory of somebody else
+        raise ServiceUnavailable(f"{path} is not writable ({error.strerror})") from None
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ServiceUnavailable(f"{path} is not writable ({nearest})")
     disk = os.statvfs(nearest)

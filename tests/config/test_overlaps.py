@@ -84,6 +84,26 @@ def test_address_without_history_is_the_same_address(tmp_path: Path) -> None:
     assert len(twice(config)) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('ws_url = "wss://other.example/x"\n', 'ws_url = "WSS://Other.Example:443/x/"\n'),
+        ('rest_url = "https://other.example:443"\n', 'rest_url = "https://OTHER.example/"\n'),
+        ('ws_url = "ws://127.0.0.1"\n', 'ws_url = "ws://127.0.0.1:80"\n'),
+    ],
+)
+def test_one_address_may_be_written_in_two_ways(tmp_path: Path, first: str, second: str) -> None:
+    same = '["BTCUSDT"]\nstreams = ["trade"]\n'
+    assert len(twice(loaded(tmp_path, same + first, same + second))) == 1
+
+
+@pytest.mark.parametrize("other", ["wss://other.example:444/x", "wss://other.example/X", "wss://other.example"])
+def test_another_port_or_path_is_another_address(tmp_path: Path, other: str) -> None:
+    same = '["BTCUSDT"]\nstreams = ["trade"]\nws_url = '
+    with pytest.raises(ConfigError, match="another address, perhaps another venue"):
+        loaded(tmp_path, f'{same}"wss://other.example/x"\n', f'{same}"{other}"\n')
+
+
 GLOBS = st.text(alphabet="AB*?", max_size=6)
 
 

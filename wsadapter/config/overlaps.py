@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import combinations
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -16,6 +17,10 @@ from wsadapter.config.model import Feed
 from wsadapter.config.symbol_rules import TOP, Rules, matcher, parsed
 
 _SAME_TABLE: Final = {"raw_trade": "trade"}
+_PORTS: Final = {"wss": 443, "https": 443, "ws": 80, "http": 80}
+
+_Address = tuple[str, str | None, int, str]
+"""Scheme, host, port and path."""
 
 
 class _Asked(Struct, frozen=True):
@@ -33,8 +38,9 @@ def mixed(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[str, str]]:
         if _is_elsewhere(before.feed, after.feed) and (what := _common(before, after, _tables)):
             yield (
                 f"{after.path}.symbols",
-                f"{what}, which has another address (testnet, ws_url, rest_url): prices of two venues would be one "
-                "series. That takes an instance of its own, with its own topic_prefix and database",
+                f"{what}, which has another address, perhaps another venue (testnet, ws_url, rest_url): prices of two "
+                "venues would be one series. Write the same address in both, or run an instance of its own, with its "
+                "own topic_prefix and database",
             )
 
 
@@ -67,8 +73,18 @@ def _of_one_exchange(feeds: Sequence[tuple[str, Feed]]) -> Iterator[tuple[_Asked
 
 
 def _is_elsewhere(a: Feed, b: Feed) -> bool:
-    rests = [feed.rest_url or (None if feed.ws_url else "the venue's") for feed in (a, b)]
-    return (a.ws_url or a.testnet) != (b.ws_url or b.testnet) or (None not in rests and rests[0] != rests[1])
+    """What the venue's own addresses are is not known here."""
+    sockets = [_address(feed.ws_url) or feed.testnet for feed in (a, b)]
+    rests = [_address(feed.rest_url) or (None if feed.ws_url else "the venue's") for feed in (a, b)]
+    return sockets[0] != sockets[1] or (None not in rests and rests[0] != rests[1])
+
+
+def _address(url: str) -> _Address | None:
+    """The same however it is written; a / at its end is gone already."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], parts.path
 
 
 def _tables(feed: Feed) -> Iterator[str]:

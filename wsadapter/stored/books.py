@@ -243,8 +243,7 @@ class Books:
         )  # fmt: skip
 
     def _whole_kinds(self) -> str:
-        levels = ", ".join(map(str, sorted(self._rule.whole)))
-        return f"{_SNAPSHOTS} AND level_limit IN ({levels})" if levels else _SNAPSHOTS
+        return f"{_SNAPSHOTS} AND {is_whole(self._rule)}" if self._rule.whole else _SNAPSHOTS
 
     def _has_changes(self, start_ns: int, end_ns: int) -> bool:
         return bool(self._select(f"{_RANGE} AND {_CHANGES} LIMIT 1", start_ns, 0, end_ns))
@@ -292,9 +291,7 @@ class Books:
 
     def _changes(self, begin_ns: int, end_ns: int) -> Iterator[Row]:
         """With the snapshots that they may go on from."""
-        whole = ", ".join(map(str, sorted(self._rule.whole))) or "-1"
-        may_begin = f"if(source = '{REST}', {str(self._rule.joins).lower()}, level_limit NOT IN ({whole}))"
-        return self._chunks(begin_ns, end_ns, f"({_CHANGES} OR {_SNAPSHOTS} AND {may_begin})")
+        return self._chunks(begin_ns, end_ns, f"({_CHANGES} OR {_SNAPSHOTS} AND {may_begin(self._rule)})")
 
     def _chunks(self, begin_ns: int, end_ns: int, kinds: str) -> Iterator[Row]:
         """In the order of their times."""
@@ -331,6 +328,16 @@ _BEFORE: Final = (
 _RANGE: Final = (
     "time >= fromUnixTimestamp64Nano({at:Int64}, 'UTC') AND time < fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
 )
+
+
+def may_begin(rule: BookRule) -> str:
+    """Whether changes may go on from a snapshot, in SQL."""
+    return f"if(source = '{REST}', {str(rule.joins).lower()}, NOT {is_whole(rule)})"
+
+
+def is_whole(rule: BookRule) -> str:
+    """Whether a snapshot is one of a stream whose books come whole each time, in SQL."""
+    return f"(level_limit IN ({', '.join(map(str, sorted(rule.whole))) or '-1'}))"
 
 
 def _since(moment_ns: int, at_ns: int, missing: Sequence[Span]) -> Span | None:

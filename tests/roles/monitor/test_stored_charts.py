@@ -196,6 +196,38 @@ def test_redundant_connections_change_one_book(spot: TableBench, numbered: bool)
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    ("symbol", "numbers", "most", "bids", "changes"),
+    [
+        ("T1", (100, 101, 102), 5_000, ["98", "97", "96", "95", "94", "93"], 2),
+        ("T2", (101, 102), 5_000, ["99", "98", "97", "96", "95"], 0),  # nothing that the changes go on from
+        ("T3", (100, 101), 5_000, ["99", "98", "97", "96", "95"], 0),  # no changes any more
+        ("T4", (100, 101, 102), 1, ["99", "98", "97", "96", "95"], 0),  # too many of them
+    ],
+)
+def test_changes_of_one_feed_are_not_applied_to_the_few_levels_of_another(
+    spot: TableBench, monkeypatch: pytest.MonkeyPatch, symbol: str, numbers: tuple[int, ...], most: int,
+    bids: list[str], changes: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(stored_charts, "MOST_CHANGES", most)
+    rows = {
+        100: book(NOON, UpdateType.SNAPSHOT, 100, dict.fromkeys(("100", "99", "98", "97", "96", "95", "94"), "1"), {}),
+        101: book(NOON + SECOND, UpdateType.DELTA, 101, {"100": "0"}, {}),
+        102: book(NOON + 70 * SECOND, UpdateType.DELTA, 102, {"99": "0", "93": "1"}, {}),
+    }
+    few = book(NOON + 65 * SECOND, UpdateType.SNAPSHOT, 101, dict.fromkeys(("99", "98", "97", "96", "95"), "1"), {})
+    few.level_limit, few.connection = 5, "few-public-0"
+    found_rows = [few, *(rows[number] for number in numbers)]
+    for row in found_rows:
+        row.symbol = symbol
+    record(spot, [coverage("depth", NOON, NOON + 2 * MINUTE, symbol=symbol), *found_rows])
+
+    status, found = asked(spot.settings, "/book", exchange="binance", symbol=symbol, at=NOON // SECOND + 80)
+    assert (status, [price for price, _ in found["bids"]], found["changes"]) == (200, bids, changes)
+    assert found["verdict"] == "complete"
+
+
+@pytest.mark.integration
 def test_no_book_before_the_first_one(recorded: TableBench) -> None:
     status, found = asked(recorded.settings, "/book", **BTC, at=NOON // SECOND - 5)
     assert (status, "no whole book" in found["error"]) == (400, True)

@@ -160,38 +160,51 @@ class StoredCharts:
         }  # fmt: skip
 
     def _book(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        from wsadapter.stored.book import REST
-        from wsadapter.stored.books import SLACK
+        """Of a series that has changes they are taken, see `wsadapter.stored.books`; else the newest whole book."""
+        from wsadapter.exchanges import load_rest
+        from wsadapter.exchanges.rest_api import BookRule
+        from wsadapter.stored.books import SLACK, is_whole, may_begin
 
         exchange, symbol = _word(asked, "exchange"), _word(asked, "symbol")
         at_ns = _moment(asked, "at", self._clock_ns())
-        parameters: dict[str, int | str] = {
-            "exchange": exchange,
-            "symbol": symbol,
-            "at": at_ns,
-            "since": at_ns - BOOK_NS,
-        }
-        snapshots = self._rows(self._books("SNAPSHOT", "time DESC", 1), parameters, BookRow)
-        if not snapshots:
-            raise BadQuestion(f"no whole book of {exchange} {symbol} within {BOOK_NS // SECOND // 60} min before that")
-        (snapshot,) = snapshots
-        known = self._completeness("depth", exchange, symbol, snapshot.at_ns, max(at_ns, snapshot.at_ns + 1))
-        # one that was asked for has, without a time of the venue, that of its receipt
-        parameters["since"] = snapshot.at_ns - (SLACK if snapshot.source == REST else 0)
-        changes = self._rows(
-            self._books("DELTA", "time, ifNull(last_update_id, 0)", MOST_CHANGES + 1), parameters, BookRow
+        given: dict[str, int | str] = {"exchange": exchange, "symbol": symbol, "at": at_ns, "since": at_ns - BOOK_NS}
+        rest = load_rest(exchange)
+        rule = BookRule() if rest is None else rest.book_rule
+        base, whole = (
+            next(iter(self._rows(self._books(f"'SNAPSHOT' AND {kind}", "time DESC", 1), given, BookRow)), None)
+            for kind in (may_begin(rule), is_whole(rule))
         )
-        if len(changes) > MOST_CHANGES:
+        if base is None and whole is None:
+            raise BadQuestion(f"no whole book of {exchange} {symbol} within {BOOK_NS // SECOND // 60} min before that")
+        known: dict[str, Any] = {}
+        rows: list[BookRow] = []
+        if base is not None:
+            known = self._completeness("depth", exchange, symbol, base.at_ns, max(at_ns, base.at_ns + 1))
+            rows = self._changed(base, given)
+        if whole is not None and (not rows or rows[-1].at_ns < whole.at_ns - SLACK):
+            known = self._completeness("depth", exchange, symbol, whole.at_ns, max(at_ns, whole.at_ns + 1))
+            rows = [whole]
+        if not rows:
             raise BadQuestion(
                 f"more than {MOST_CHANGES} changes since the last whole book: ask for a moment closer to it"
             )
-        follow = [each for each in changes if _follows(each, snapshot)]
-        bids, asks = applied([snapshot, *follow])
-        last_ns = follow[-1].at_ns if follow else snapshot.at_ns
+        bids, asks = applied(rows)
         return {
-            "at": at_ns / SECOND, "snapshot": snapshot.at_ns / SECOND, "changes": len(follow), "last": last_ns / SECOND,
-            "bids": bids[:LEVELS], "asks": asks[:LEVELS], "levels": [len(bids), len(asks)], **known,
+            "at": at_ns / SECOND, "snapshot": rows[0].at_ns / SECOND, "changes": len(rows) - 1,
+            "last": rows[-1].at_ns / SECOND, "bids": bids[:LEVELS], "asks": asks[:LEVELS],
+            "levels": [len(bids), len(asks)], **known,
         }  # fmt: skip
+
+    def _changed(self, base: BookRow, given: Mapping[str, int | str]) -> list[BookRow]:
+        """A snapshot and the changes that go on from it; nothing where they are too many."""
+        from wsadapter.stored.book import REST
+        from wsadapter.stored.books import SLACK
+
+        # one that was asked for has, without a time of the venue, that of its receipt
+        since = base.at_ns - (SLACK if base.source == REST else 0)
+        order = "time, ifNull(last_update_id, 0)"
+        changes = self._rows(self._books("'DELTA'", order, MOST_CHANGES + 1), {**given, "since": since}, BookRow)
+        return [] if len(changes) > MOST_CHANGES else [base, *(each for each in changes if _follows(each, base))]
 
     def _books(self, kind: str, order: str, limit: int) -> str:
         """Books of a kind up to a moment."""
@@ -206,9 +219,9 @@ class StoredCharts:
             "SELECT toUnixTimestamp64Nano(d.time) AS at_ns, d.last_update_id AS last_update_id, "
             f"toString(d.source) AS source, {sides} "
             f"FROM {quoted(self._settings.database)}.depth AS d FINAL WHERE d.exchange = {{exchange:String}} "
-            f"AND d.symbol = {{symbol:String}} AND d.update_type = '{kind}' AND d.time >= {since} "
-            f"AND d.time <= fromUnixTimestamp64Nano({{at:Int64}}, 'UTC') ORDER BY {order} LIMIT {limit} "
-            f"SETTINGS {SETTINGS}"
+            f"AND d.symbol = {{symbol:String}} AND d.time >= {since} "
+            "AND d.time <= fromUnixTimestamp64Nano({at:Int64}, 'UTC') "
+            f"AND d.update_type = {kind} ORDER BY {order} LIMIT {limit} SETTINGS {SETTINGS}"
         )
 
     def _completeness(

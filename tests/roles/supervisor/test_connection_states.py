@@ -543,6 +543,43 @@ def test_an_end_that_was_delivered_after_its_connection_had_gone_is_not_said_aga
     assert Supervisor(tmp_path, {"b": ("SOLUSDT",)}, NS + 90).delivered("b") == []
 
 
+def test_an_end_that_is_in_a_ring_is_not_said_again_however_often_the_ring_is_kept(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("ETHUSDT",)})
+    receive(site.ingest("b"), NS + 1)
+    receive(site.ingest("a"), NS + 5)
+    lose_connection(site.ingests["a"], NS + 6)
+    site.observe()
+    site.now_ns = NS + 50
+    only: Connections = {"b": ("ETHUSDT",)}
+    site.reload(only)  # the end is in the ring of a, which nobody reads
+    site.stop()
+    said: list[Any] = []
+    for _ in range(2):
+        site = Supervisor(tmp_path, only, NS + 90)
+        said += [event for event in site.delivered("b") if isinstance(event, Gap)]
+        site.stop()
+
+    assert said == []
+    assert len(listing(f"{PREFIX}a.aside-")) == 1
+
+
+def test_an_end_in_a_ring_that_was_set_aside_is_not_said_again_beside_a_new_ring(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("ETHUSDT",)})
+    receive(site.ingest("a"), NS + 5)
+    lose_connection(site.ingests["a"], NS + 6)
+    site.observe()
+    site.now_ns = NS + 50
+    only: Connections = {"b": ("ETHUSDT",)}
+    site.reload(only)
+    site.stop()
+    site = Supervisor(tmp_path, only, NS + 90)
+    site.stop()
+    site = Supervisor(tmp_path, {"a": ("BTCUSDT",)}, NS + 120)
+
+    assert site.delivered("a") == []
+    assert site.received_ns("a") == NS + 5, "what is in the ring is not lost"
+
+
 @pytest.mark.parametrize("killed", [False, True], ids=["clean stop", "page stays"])
 def test_what_is_open_of_another_exchange_ends_there_and_nothing_is_missed_here(tmp_path: Path, killed: bool) -> None:
     first = Supervisor(tmp_path, A)

@@ -98,6 +98,44 @@ def test_one_set_aside_before_is_found_again(instance: str) -> None:
     assert second.adopted == 5
 
 
+@pytest.mark.parametrize("spoiled", ["", "a", "aside"])
+def test_of_which_connections_nothing_was_lost_with_a_ring(instance: str, spoiled: str) -> None:
+    name = f"wsadapter-{instance}-a"
+    ring.create(name, CAPACITY, 77)
+    write(name, 5)
+    first = rings(instance, CAPACITY * 2)
+    first.open(["a"])
+    write(name, 5)
+    assert first.close() == 10
+    if spoiled:
+        damage(name if spoiled == "a" else first.aside[0].name)
+    made = rings(instance, CAPACITY * 2)
+    made.open(["a"])
+
+    assert made.survived == (set() if spoiled else {"a"})
+    made.close()
+
+
+def test_what_was_set_aside_is_delivered_before_what_came_since(instance: str) -> None:
+    ring.create(f"wsadapter-{instance}-a", CAPACITY, 77)
+    write(f"wsadapter-{instance}-a", 5)
+    made = rings(instance, CAPACITY * 2)
+    made.open(["a"])
+
+    def unread() -> tuple[int, bool]:
+        now = made.progress("a")
+        assert now is not None
+        return now.epoch, now.head < now.tail
+
+    assert unread() == (77, True)
+    write(made.refs["a"].name, 1)
+    read_all(made.aside[0].name)
+    assert unread() == (1000, True)
+    read_all(made.refs["a"].name)
+    assert unread() == (1000, False)
+    made.close()
+
+
 def test_an_empty_ring_that_no_longer_fits_goes_at_once(instance: str) -> None:
     first = rings(instance)
     first.open(["gone"])

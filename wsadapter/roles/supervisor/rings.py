@@ -108,7 +108,7 @@ class Rings:
         self.refs: dict[str, RingRef] = {}
         self.aside: list[RingRef] = []
         self.survived: set[str] = set()
-        """Connections whose ring was there at the start."""
+        """Connections of whose rings one was there at the start, and none that could not be read."""
         self.adopted = 0
         """Records found unread at the start."""
         self.damaged = 0
@@ -132,11 +132,14 @@ class Rings:
         listed = self._listed()
         self._keep_list({*listed, *wanted})  # before one is created: a name that is not on it is never looked for
         known = {ref.name for ref in self._all()}
+        spoiled: set[str] = set()
         for name in sorted({*listed, *wanted} - known):
+            of, was_there = name.removeprefix(self._prefix).partition(ASIDE)[0], Segment.exists(name)
             existing = self._existing(name)
             if existing is None:
+                spoiled |= {of} if was_there else set()
                 continue
-            self.survived.add(name.removeprefix(self._prefix))
+            self.survived.add(of)
             if existing.unread:
                 self.adopted += existing.unread
                 get_logger().info("ring adopted", ring=name, records=existing.unread)
@@ -145,6 +148,7 @@ class Rings:
                 Segment.unlink(name)
             elif not fits:
                 self.aside.append(self._set_aside(existing))
+        self.survived -= spoiled
         for name, connection in wanted.items():
             if connection not in self.refs:
                 self.refs[connection] = self._create_or_adopt(connection, name)
@@ -239,17 +243,20 @@ class Rings:
         return self._next_epoch()
 
     def progress(self, connection: str) -> RingPosition | None:
-        """How far a connection's ring is; None when it cannot be read. One that is no more was delivered."""
+        """How far the first of a connection's rings is that has something unread: those that were set aside come before
+        the one that is written to. None when one cannot be read. What is in none of them was delivered."""
+        position = RingPosition(0, 0, 0)
         aside = (ref for ref in self.aside if ref.connection.startswith(connection + ASIDE))
-        if (ref := self.refs.get(connection) or next(aside, None)) is None:
-            return RingPosition(0, 0, 0)
-        try:
-            reader = RingReader.attach(ref.name, writable=False)
-        except SegmentError:
-            return None
-        tail = reader.tail  # first: head follows it
-        position = RingPosition(reader.epoch, reader.head, tail)
-        reader.release()
+        for ref in (*aside, *filter(None, [self.refs.get(connection)])):
+            try:
+                reader = RingReader.attach(ref.name, writable=False)
+            except SegmentError:
+                return None
+            tail = reader.tail  # first: head follows it
+            position = RingPosition(reader.epoch, reader.head, tail)
+            reader.release()
+            if position.head < tail:
+                break
         return position
 
     def unread(self) -> int:

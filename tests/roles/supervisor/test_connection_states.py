@@ -526,6 +526,21 @@ def test_a_symbol_that_waits_for_its_new_connection_is_missed_since_its_former_o
     assert site.received_ns("new") == NS + 1
 
 
+def test_a_symbol_that_a_running_connection_gives_up_is_missed_since_then(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, A)
+    receive(site.ingest(), NS + 1)
+    site.settle()
+    site.rings.open(["a", "new"])
+    _, page = site.children["a"]
+    site.children["a"] = spec_of(site.rings, "a", ("BTCUSDT",), "binance"), page
+    site.states.changed(*site.children["a"])
+    receive(site.ingests["a"], NS + 90)
+    site.observe()  # others stop meanwhile
+    site.add({"new": ("ETHUSDT",)})
+
+    assert site.received_ns("new") == NS + 1
+
+
 def test_an_end_that_was_delivered_after_its_connection_had_gone_is_not_said_again(tmp_path: Path) -> None:
     first = Supervisor(tmp_path, {**A, "b": ("SOLUSDT",)})
     lose_connection(first.ingest(), NS + 1)

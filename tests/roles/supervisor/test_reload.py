@@ -55,13 +55,39 @@ class Site:
     def segments(self) -> list[str]:
         return [name.removeprefix(f"wsadapter-{INSTANCE}-") for name in listing(f"wsadapter-{INSTANCE}-")]
 
+    def prepare(self, *names: str) -> list[dict[str, int]]:
+        """These children of the run, or all, get their pages; what is in them then."""
+        cells = []
+        for spec in self.run.specs:
+            if not names or spec.name in names:
+                page = open_page(page_name(INSTANCE, spec.name), spec.page_fields)
+                self.run.on_page(spec, page)
+                cells.append(page.read())
+                page.release()
+        return cells
+
+    def leave(self, spec: ChildSpec) -> None:
+        page = open_page(page_name(INSTANCE, spec.name), spec.page_fields)
+        self.run.on_leave(spec, page, True)
+        page.release()
+        Segment.unlink(page_name(INSTANCE, spec.name))
+
+    def is_gone(self, connection: str) -> bool:
+        """After a beat."""
+        self.run._observe_at = 0.0
+        self.run.on_beat([])
+        return self.run.states.of(connection).gone
+
+    def close(self) -> None:
+        self.run.rings.close()
+        self.instance.release()
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
     yield site
-    site.run.rings.close()
-    site.instance.release()
+    site.close()
 
 
 @pytest.fixture(autouse=True)
@@ -138,33 +164,67 @@ def test_the_ring_of_a_connection_that_went_is_unlinked_when_its_serializer_is_e
 
 
 def test_a_connection_is_gone_when_the_reload_that_took_it_is_over(site: Site) -> None:
-    def prepare(*specs: ChildSpec) -> None:
-        for spec in specs:
-            page = open_page(page_name(INSTANCE, spec.name), spec.page_fields)
-            site.run.on_page(spec, page)
-            page.release()
-
-    def beat() -> bool:
-        site.run._observe_at = 0.0
-        site.run.on_beat([])
-        return site.run.states.of("binance-public-0").gone
-
     site.configure(streams='"trade", "depth"')
     assert site.run.reload() is not None
     before = {spec.name: spec for spec in site.run.specs}
-    prepare(*before.values())
-    assert not beat()
+    site.prepare()
+    assert not site.is_gone("binance-public-0")
     site.configure()
-    changed = site.run.reload()
-    assert changed is not None
-    assert not beat(), "its process may run yet"
-    gone = before["binance-public-0"]
-    page = open_page(page_name(INSTANCE, gone.name), gone.page_fields)
-    site.run.on_leave(gone, page, True)
-    page.release()
-    assert not beat(), "whoever takes its streams over has no page yet"
-    prepare(*changed[1])
-    assert beat()
+    assert site.run.reload() is not None
+    assert not site.is_gone("binance-public-0"), "its process may run yet"
+    site.leave(before["binance-public-0"])
+    assert not site.is_gone("binance-public-0"), "whoever takes its streams over has no page yet"
+    site.prepare()
+    assert site.is_gone("binance-public-0")
+
+
+def binance(name: str, symbols: str, streams: str = '"trade"') -> str:
+    return f'[[feed]]\nname = "{name}"\nexchange = "binance"\nsymbols = [{symbols}]\nstreams = [{streams}]\n'
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["wanted still", "not any more"])
+def test_a_reload_while_a_child_waits_for_memory_does_not_end_the_one_before(site: Site, wanted: bool) -> None:
+    site.configure(streams='"trade", "depth"')
+    assert site.run.reload() is not None
+    before = {spec.name: spec for spec in site.run.specs}
+    site.prepare()
+    new, third = binance("new", '"BTCUSDT"', '"depth"'), binance("third", '"ETHUSDT"')
+    site.configure(more=new)
+    assert site.run.reload() is not None
+    site.leave(before["binance-public-0"])
+    site.prepare(*(spec.name for spec in site.run.specs if spec.name != "new-public-0"))
+    assert not site.is_gone("binance-public-0")
+
+    site.configure(more=new + third if wanted else third)
+    assert site.run.reload() is not None
+    site.prepare(*(spec.name for spec in site.run.specs if spec.name != "new-public-0"))
+    assert site.is_gone("binance-public-0") == (not wanted)
+    if wanted:
+        (page,) = site.prepare("new-public-0")
+        assert page["by_reload"] == 1
+        assert site.is_gone("binance-public-0")
+
+
+def test_what_waits_for_its_listing_at_a_start_is_not_gone(tmp_path: Path) -> None:
+    first = Site(tmp_path, more=binance("ruled", '"ETHUSDT", "SOLUSDT"') + binance("other", '"ETHUSDT"'))
+    first.prepare()
+    for name in ("ruled-market-0", "other-market-0"):
+        first.run.states.of(name).received = 5
+    first.run.states.close()
+    first.close()
+    for name in listing(f"wsadapter-{INSTANCE}-"):
+        Segment.unlink(name)
+
+    site = Site(tmp_path, more=binance("ruled", '"*USDT"'))
+    site.prepare()
+    assert not site.is_gone("ruled-market-0")
+    keep(tmp_path / "state", *SYMBOLS)
+    assert site.run.apply(site.load()) is not None
+    (page,) = site.prepare("ruled-market-0")
+    assert page["last_receive_ns"] == 5, "with symbols that were never seen"
+    site.prepare()
+    assert site.is_gone("other-market-0")
+    site.close()
 
 
 def test_a_rule_that_comes_while_a_feed_runs_stops_nothing(site: Site) -> None:
@@ -346,6 +406,20 @@ def test_what_a_child_counted_that_goes_stays_in_the_sums_at_a_stop_meanwhile(tm
     site.run.rings.close()
     site.instance.release()
     assert site.segments() == []
+
+
+def test_what_a_child_counted_whose_next_one_never_found_memory_stays_in_the_sums(tmp_path: Path) -> None:
+    site = Site(tmp_path, more=SECOND_FEED)
+    site.prepare()
+    page = StatsPage.attach(page_name(INSTANCE, "b-linear-0"), writable=True)
+    page['events_total{stream="trade"}'] = 1000
+    page.release()
+    for more in (SECOND_FEED + 'ws_url = "ws://127.0.0.1:1"\n', ""):
+        site.configure(more=more)
+        assert site.run.reload() is not None
+
+    assert totals(("ingest", page) for page in site.run.counters("ingest"))["events"] == {"trade": 1000}
+    site.close()
 
 
 def test_specs_that_cannot_be_made_refuse_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

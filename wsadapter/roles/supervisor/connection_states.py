@@ -141,7 +141,8 @@ class ConnectionStates:
             self._end_unowned(spec, page)
 
     def settle(self) -> None:
-        """The start or a reload is over: each child that it brings was prepared. Who has no child then is gone."""
+        """The start or a reload is over: each child that it brings was prepared, and no feed waits for its symbols. Who
+        has no child then is gone."""
         if self._settled:
             return
         for name, state in self._known.items():
@@ -245,10 +246,13 @@ class ConnectionStates:
         self._known[name] = ConnectionState(since_ns, ending=former.ending)
 
     def _carry(self, plan: ConnectionPlan) -> None:
-        state = self.of(plan.connection)
-        state.carries, self._settled = _carried(plan), False
+        state, carries = self.of(plan.connection), _carried(plan)
+        for each in set(state.carries).difference(carries):
+            if self._carriers.get(each) is state:  # its time goes on, without this one
+                self._carriers[each] = ConnectionState(state.received, carries=[each])
+        state.carries, self._settled = carries, False
         self._live.add(plan.connection)
-        self._carriers |= dict.fromkeys(state.carries, state)
+        self._carriers |= dict.fromkeys(carries, state)
 
     def _carried_by(self) -> dict[str, ConnectionState]:
         """Who is there counts before who is gone, and of several who received last."""

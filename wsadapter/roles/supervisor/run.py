@@ -82,7 +82,7 @@ class Run(Application):
         self.ask: Callable[[Config], None] = lambda config: None
         """To go on with a configuration: as with one that was read, but soon."""
         self._brought: set[str] = set()
-        """Children that the last reload brings, or begins anew, and that have no page yet."""
+        """Children that reloads bring, or begin anew, and that have no page yet."""
         self._going: dict[str, ChildSpec] = {}
         """Children that the last reload takes away, and that have their pages still."""
         self._listings: int | None = None
@@ -149,8 +149,11 @@ class Run(Application):
         changed = changes(self.specs, specs)
         log.get_logger().info(f"reload: {'; '.join(changed) or 'no process is concerned'}; nothing else changed")
         known = {spec.name: spec.fingerprint for spec in self.specs}
-        self._brought = {spec.name for spec in specs if known.get(spec.name) != spec.fingerprint}
-        self._going = {spec.name: spec for spec in self.specs if all(spec.name != other.name for other in specs)}
+        names = {spec.name for spec in specs}
+        with_page = {spec.name for spec in self.specs if spec.name not in self._brought or self._has_page(spec)}
+        self._going = {spec.name: spec for spec in self.specs if spec.name in with_page - names}
+        self._brought &= names
+        self._brought |= {spec.name for spec in specs if known.get(spec.name) != spec.fingerprint}
         # last: what failed before is tried again by the next reload
         self._written, self._assembly, self.specs, self._left = config, assembly, specs, left
         self._say_symbols(before)
@@ -206,7 +209,7 @@ class Run(Application):
             self._observe_at = now + SAVE_SECONDS
             with _not_fatal("how far the connections are is not kept"):
                 self.states.observe(pages)
-                if not (self._brought or self._going):
+                if not (self._brought or self._going or self._assembly.resolved.waiting):
                     self.states.settle()
                 self.states.save()
 
@@ -248,12 +251,14 @@ class Run(Application):
         Those that it has not brought yet have none."""
         pages = [gone] if (gone := self.retired.read(role)) else []
         for spec in (*self.specs, *self._going.values()):
-            name = page_name(self.config.service.instance, spec.name)
-            if spec.role == role and Segment.exists(name):
-                page = StatsPage.attach(name)
+            if spec.role == role and self._has_page(spec):
+                page = StatsPage.attach(page_name(self.config.service.instance, spec.name))
                 pages.append(page.read())
                 page.release()
         return pages
+
+    def _has_page(self, spec: ChildSpec) -> bool:
+        return Segment.exists(page_name(self.config.service.instance, spec.name))
 
     @cached_property
     def is_unfinished(self) -> bool:

@@ -541,6 +541,76 @@ def test_a_symbol_that_a_running_connection_gives_up_is_missed_since_then(tmp_pa
     assert site.received_ns("new") == NS + 1
 
 
+@pytest.mark.parametrize("settled", ["gone", "gone and started", "it waited for its listing"])
+@pytest.mark.parametrize(("symbol", "since_ns"), [("OLD", NS + 5), ("NEW", 0)], ids=["back", "another"])
+def test_the_page_of_a_connection_that_went_while_nobody_looked_is_not_that_of_the_next(
+    tmp_path: Path, symbol: str, since_ns: int, settled: str
+) -> None:
+    first = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("OLD",)})
+    receive(first.ingest("a"), NS + 5)
+    receive(first.ingest("b"), NS + 5)
+    lose_connection(first.ingests["b"], NS + 6)
+    _, begun = first.delivered("b")
+    first.observe()
+    first.crash()
+    second = Supervisor(tmp_path, {"a": ("BTCUSDT",)}, NS + 50)
+    _, end = second.delivered("a")
+    assert (end.gap_id, end.ended_ns) == (begun.gap_id, NS + 50)
+    if settled.startswith("gone"):
+        second.settle()
+    both: Connections = {"a": ("BTCUSDT",), "b": (symbol,)}
+    if settled == "gone and started":
+        second.stop()
+        second = Supervisor(tmp_path, both, NS + 90)
+    else:
+        second.now_ns = NS + 90
+        second.reload(both)
+
+    page = second.children["b"][1]
+    assert (second.received_ns("b"), page["gap_position"], second.states.of("b").open_gaps) == (since_ns, 0, [])
+    assert [*second.delivered("a"), *second.delivered("b")] == [], "the end was said"
+
+
+def test_a_connection_that_a_start_finds_with_other_streams_ends_what_is_open_in_its_page(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    receive(process, NS + 5)
+    first.observe()
+    lose_connection(process, NS + 6)  # the file does not know of it
+    _, begun = first.delivered()
+    first.crash()
+    second = Supervisor(tmp_path, {"a": ("NEW",), "b": ("ETHUSDT",)}, NS + 50)
+    (end,) = second.delivered()
+
+    assert (end.gap_id, end.ended_ns) == (begun.gap_id, NS + 50)
+    assert (second.received_ns("a"), second.received_ns("b")) == (0, NS + 5)
+
+
+def test_what_opens_after_a_connection_came_back_ends_when_its_exchange_changes(tmp_path: Path) -> None:
+    both: Connections = {"a": ("BTCUSDT",), "b": ("ETHUSDT",)}
+    Supervisor(tmp_path, both).stop()
+    site = Supervisor(tmp_path, {"a": ("BTCUSDT",)})
+    site.reload(both)
+    lose_connection(site.ingest("b"), NS + 6)
+    (begun,) = site.delivered("b")
+    site.now_ns, site.exchange = NS + 50, "bitget"
+    site.reload(both)
+
+    assert [(end.gap_id, end.ended_ns) for end in site.delivered("b")] == [(begun.gap_id, NS + 50)]
+
+
+def test_a_reload_that_changes_all_streams_of_a_connection_leaves_it_its_gap(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, A)
+    receive(site.ingest(), NS + 5)
+    lose_connection(site.ingests["a"], NS + 6)
+    _, begun = site.delivered()
+    site.settle()
+    site.reload({"a": ("NEW",)})
+
+    assert site.received_ns() == NS + 5
+    assert [gap.gap_id for gap in site.states.of("a").open_gaps] == [begun.gap_id]
+
+
 def test_an_end_that_was_delivered_after_its_connection_had_gone_is_not_said_again(tmp_path: Path) -> None:
     first = Supervisor(tmp_path, {**A, "b": ("SOLUSDT",)})
     lose_connection(first.ingest(), NS + 1)

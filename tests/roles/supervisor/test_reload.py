@@ -20,6 +20,7 @@ from wsadapter.errors import ConfigError, SegmentError, WsadapterError
 from wsadapter.roles.orders import IngestOrder, MonitorOrder
 from wsadapter.roles.supervisor import run as composition
 from wsadapter.roles.supervisor import topology
+from wsadapter.roles.supervisor.connection_states import carried
 from wsadapter.roles.supervisor.run import Run, RunOptions
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment, listing
@@ -203,6 +204,19 @@ def test_a_reload_while_a_child_waits_for_memory_does_not_end_the_one_before(sit
         (page,) = site.prepare("new-public-0")
         assert page["by_reload"] == 1
         assert site.is_gone("binance-public-0")
+
+
+def test_what_a_connection_has_is_kept_as_soon_as_it_has_it(site: Site) -> None:
+    site.prepare()
+    assert not site.is_gone("binance-market-0")
+    site.instance.state.flush()
+    site.configure(symbols='"ETHUSDT"')
+    assert site.run.reload() is not None
+    site.prepare()
+    site.run.on_beat([])
+    site.instance.state.flush()
+
+    assert carried(site.instance.state)["binance-market-0"] == ["binance:ethusdt@aggTrade"]
 
 
 def test_what_waits_for_its_listing_at_a_start_is_not_gone(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ What that is good for, before a child has its first process:
 
 * The first gap of a connection begins where its page, or the page's predecessor, last received; when its ring is gone
   too (a reboot, a loss of power) where it was last delivered: what lay in the ring is missing as well. One with a new
-  page takes its streams over from whoever had them when this run or this reload began; the time of its name is its own
-  only where the streams are. What earlier reloads took away is missing where all of the connection comes back.
+  page takes its streams over from whoever had them when this run or this reload began; the time of its name, and what
+  a page says that an earlier run left, are its own only where the streams are. What earlier reloads took away is
+  missing where all of the connection comes back.
 * A gap of the connection that was open goes on, under its name. One of a stream, or of what the configuration does not
   have any more, ends: until now at most (`wsadapter.roles.supervisor.ended_gaps`).
 """
@@ -91,6 +92,8 @@ class ConnectionStates:
         """Connection -> a position of its ring, when what lies below it was received, and which gaps end below it."""
         self._live: set[str] = set()
         """Connections of this run that no reload has taken away."""
+        self._former: set[str] = set()
+        """Connections that this run began without, and has not had since: what was open of them has ended."""
         self._carriers = self._carried_by()
         """Exchange and subscription -> the connection that has, or had, it."""
         self._settled = False
@@ -107,7 +110,8 @@ class ConnectionStates:
 
     def disown(self, connections: Iterable[str]) -> None:
         """At the start: what is open of any other connection has no owner any more."""
-        for name in self._known.keys() - {*connections, UNOWNED}:
+        self._former = self._known.keys() - {*connections, UNOWNED}
+        for name in self._former:
             self._disown(name, self._known[name].open_gaps)
             if name not in self._with_ring:
                 self._disown(name, self._known[name].ending)
@@ -186,7 +190,7 @@ class ConnectionStates:
 
     def _prepare_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
         name, is_lost = plan.connection, plan.connection not in self._with_ring
-        is_new = not page["started_ns"] or self._was_elsewhere(plan, page)
+        is_new = not page["started_ns"] or self._was_of_another(plan, page)
         since_ns = self._missing_since(plan) if is_new else self.of(name).received
         if since_ns and (is_new or is_lost):
             for cell in LAST_RECEIVE:
@@ -210,16 +214,18 @@ class ConnectionStates:
             page["gap_started_ns"] = min(page["gap_started_ns"], since_ns)  # one that is open
         self._carry(plan)
 
-    def _was_elsewhere(self, plan: ConnectionPlan, page: StatsPage) -> bool:
-        """Whether the page is of a connection of this name to another venue: what is open there ends there, and
-        nothing of it is missing here. What is counted stays."""
-        state = self.of(plan.connection)
+    def _was_of_another(self, plan: ConnectionPlan, page: StatsPage) -> bool:
+        """Whether the page is of another connection of this name: to another venue, or of an earlier supervisor's that
+        is no more. What is open there ends there, and nothing of it is missing here. What is counted stays."""
+        name, state = plan.connection, self.of(plan.connection)
         before = next((each.partition(":")[0] for each in state.carries), plan.exchange)
-        if before == plan.exchange:
+        goes_on = name in self._live or (name not in self._former and _goes_on(state, plan))
+        if before == plan.exchange and goes_on:
             return False
-        whole = connection_gap(page.read(), msgspec.structs.replace(plan, exchange=before))
+        has_ended = name in self._former or state.gone
+        whole = None if has_ended else connection_gap(page.read(), msgspec.structs.replace(plan, exchange=before))
         of_streams = [gap for gap in state.open_gaps if not of_connection(gap)]
-        self._disown(plan.connection, [*([whole] if whole is not None else []), *of_streams])
+        self._disown(name, [*([whole] if whole is not None else []), *of_streams])
         state.open_gaps = []
         streams = (stream_cell(cell, each.name) for cell in STREAM_CELLS for each in plan.subscriptions)
         for cell in (*LAST_RECEIVE, "gap_epoch", "gap_position", "gap_started_ns", *streams):
@@ -252,6 +258,7 @@ class ConnectionStates:
                 self._carriers[each] = ConnectionState(state.received, carries=[each])
         state.carries, self._settled = carries, False
         self._live.add(plan.connection)
+        self._former.discard(plan.connection)
         self._carriers |= dict.fromkeys(carries, state)
 
     def _carried_by(self) -> dict[str, ConnectionState]:

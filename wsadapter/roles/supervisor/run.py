@@ -182,6 +182,7 @@ class Run(Application):
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
         with _not_fatal("a child is started without what is known of its connection", spec):
             self.states.prepare(spec, page)
+        self._observe_at = 0.0  # a start after a kill of all must know whose the page is
         if spec.role == "ingest":
             page["by_reload"] = int(spec.name in self._brought)
         elif spec.role == "serializer":
@@ -192,6 +193,7 @@ class Run(Application):
     def on_order_done(self, spec: ChildSpec, page: StatsPage) -> None:
         with _not_fatal("what a connection has now is not kept", spec):
             self.states.changed(spec, page)
+        self._observe_at = 0.0
 
     def on_leave(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
         with _not_fatal("what a child left is not kept", spec):

@@ -17,7 +17,8 @@ what comes twice after a kill has the same epoch and position. Verdicts are thos
 A gap of one connection is published with its state: ``repaired`` when another ring covered it, so that nothing is
 missing; its first record, while it lasts, is published as it is. Where no ring has what a numbered line misses and the
 ring that goes on has published no gap of it, one is put before the event, with the event's position; none where a
-reload had taken the line from all rings, whose gaps say so.
+reload had taken the line from all rings, whose gaps say so. These are known to the process that has read them: one that
+begins behind them, or has not read the last one yet, puts one too many.
 
 Owns the page of watermarks and the rings' heads. One process, one thread.
 """
@@ -359,7 +360,8 @@ class RedundantGroup:
         self.lines = Arbitration({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
         self.readers: list[RedundantReader] = []
         self.away: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
-        """Stream and symbol -> ring -> from when to when a reload had last taken them from it."""
+        """Stream and symbol -> ring -> from when to when a reload had last taken them from it. Of this life: a gap by
+        numbers too many is better than one too few."""
         self._last = -1
         """The ring that was judged last in this round."""
         self._quiet_lines = QuietLines(page)

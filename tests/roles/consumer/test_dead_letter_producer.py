@@ -46,6 +46,7 @@ class Broker:
                 on_delivery(KafkaError(self.code), Message(topic="t", key=key, value=value))
             else:
                 self.taken.append((key, len(value)))
+                on_delivery(None, Message(topic="t", key=key, value=value))
         return 0
 
 
@@ -60,7 +61,7 @@ def letters(*sizes: int) -> list[tuple[int, bytes, str, str]]:
 
 def test_what_is_too_large_for_the_topic_is_sent_with_less_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker(10_000)
-    sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100, VALUE_BYTES, 20_000))
+    sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100, VALUE_BYTES, 20_000), set())
 
     assert broker.taken == [(b"t.trade:0:0", 100), (b"t.trade:0:1", SMALLER[0]), (b"t.trade:0:2", SMALLER[0])]
 
@@ -68,14 +69,14 @@ def test_what_is_too_large_for_the_topic_is_sent_with_less_of_its_value(monkeypa
 def test_what_is_refused_without_any_value_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker(-1)
     with pytest.raises(ServiceUnavailable, match="MSG_SIZE_TOO_LARGE"):
-        sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100))
+        sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100), set())
 
 
 def test_another_refusal_is_no_reason_to_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker(10)
     broker.code = KafkaError.TOPIC_AUTHORIZATION_FAILED
     with pytest.raises(ServiceUnavailable, match="TOPIC_AUTHORIZATION_FAILED"):
-        sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100))
+        sender(monkeypatch, broker).dead_letters("t.trade", 0, letters(100), set())
 
     assert broker.taken == []
 
@@ -87,7 +88,7 @@ def test_an_event_that_no_table_takes_is_a_gap_of_its_series(monkeypatch: pytest
     strangers = good[:30], market_pb2.Trade(exchange="binance", symbol="BTCUSDT").SerializeToString()
     sent = [(offset, value, "parse", "") for offset, value in enumerate((good, *strangers))]
 
-    assert sender(monkeypatch, broker).letter_gaps(SPEC, sent) == 1
+    assert sender(monkeypatch, broker).letter_gaps(SPEC, sent, set()) == 1
     (gap,) = map(gap_of, broker.gaps)
     assert gap is not None
     assert (gap.exchange, gap.symbol, gap.stream, gap.gap_id) == ("binance", "BTCUSDT", "trade", f"letter:5:77:{NS}")

@@ -77,12 +77,14 @@ class Mailbox:
         self.letters: list[tuple[int, bytes, str, str]] = []
         self.error: Exception | None = None
 
-    def dead_letters(self, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]) -> None:
+    def dead_letters(
+        self, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]], taken: set[bytes]
+    ) -> None:
         if self.error is not None:
             raise self.error
         self.letters += letters
 
-    def letter_gaps(self, spec: StreamSpec, letters: Sequence[tuple[int, bytes, str, str]]) -> int:
+    def letter_gaps(self, spec: StreamSpec, letters: Sequence[tuple[int, bytes, str, str]], taken: set[bytes]) -> int:
         return len(letters)
 
 
@@ -431,6 +433,8 @@ class Topics:
 
     def __init__(self) -> None:
         self.refused = ""
+        self.without_leader: bytes | None = None
+        """How the keys of a partition end, of each topic, that takes nothing."""
         self.taken: Counter[str] = Counter()
         """By the last word of the topic's name."""
         self._queued: list[tuple[str, bytes, Callable[..., None]]] = []
@@ -443,10 +447,11 @@ class Topics:
     def flush(self, seconds: float) -> int:
         queued, self._queued = self._queued, []
         for word, key, on_delivery in queued:
-            if word == self.refused:
+            if word == self.refused or (self.without_leader and key.endswith(self.without_leader)):
                 on_delivery(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), Message(topic=word, key=key))
             else:
                 self.taken[word] += 1
+                on_delivery(None, Message(topic=word, key=key))
         return 0
 
 
@@ -480,6 +485,28 @@ def test_what_a_topic_has_taken_is_not_sent_again_while_the_other_refuses(
 
     assert (task.dead, task.gaps) == (["parse", "parse"], 2)
     assert topics.taken == ({"dead_letter": 2, "gap": 2} if refused == "dead_letter" else {"gap": 2})
+
+
+def test_what_one_partition_of_a_topic_has_taken_is_not_sent_again_while_another_has_no_leader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    topics = Topics()
+    monkeypatch.setattr(dead_letters, "Producer", lambda settings: topics)
+    bench = Bench(DeadLetterProducer(KafkaConfig()))
+    values = [trade(1), trade(2, "ETHUSDT"), trade(3, "ETHUSDT"), trade(4)]
+    bench.server.refuses = parse_error(lambda row: row in values[1:])
+    bench.send(values)
+    for word, without_leader, taken in (("dead_letter", b":2", 2), ("gap", b":BTCUSDT", 2)):
+        topics.without_leader = without_leader
+        for _ in range(5):
+            assert bench.attempt() == []
+            bench.now += RETRY.maximum
+        assert topics.taken[word] == taken
+    topics.without_leader = None
+
+    (task,) = bench.until_inserted()
+    assert (task.dead, task.gaps) == (["parse"] * 3, 3)
+    assert topics.taken == {"dead_letter": 3, "gap": 3}
 
 
 def test_what_was_dropped_is_not_reported(bench: Bench) -> None:

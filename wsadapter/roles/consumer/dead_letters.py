@@ -2,13 +2,15 @@
 was to be read.
 
 Guarantees: each call returns only when the broker has all of it; until letters and gaps are there no offset moves past
-what they are about. A repeat after a crash may send both twice. The producer is made when the first letter is there:
-most consumers never need one.
+what they are about. What the broker has taken is not sent again with the next attempt: the caller keeps which that is
+(``taken``) for as long as it tries. A repeat after a crash may send both twice. The producer is made when the first
+letter is there: most consumers never need one.
 """
 
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from typing import Any, Final
 
@@ -54,21 +56,24 @@ class DeadLetterProducer:
         self._lock = threading.Lock()
         self._producer: Producer | None = None
         self._failed: list[tuple[KafkaError, bytes]] = []
-        """What was refused, and its key."""
+        """What was refused, and its name."""
         self._dead_letter_topic = dead_letter_topic(kafka)
         self.gaps_at = -inf
         """When the broker had the last gaps (monotonic)."""
 
-    def dead_letters(self, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]) -> None:
+    def dead_letters(
+        self, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]], taken: set[bytes]
+    ) -> None:
         """Send (offset, value, reason, detail) of messages of one partition and wait for the broker. What it calls too
         large is sent again with less of its value: a letter that is never taken would hold up its partition."""
         with self._lock:
-            remaining = {f"{source}:{partition}:{letter[0]}".encode(): letter for letter in letters}
+            named = {f"{source}:{partition}:{letter[0]}".encode(): letter for letter in letters}
+            remaining = {key: letter for key, letter in named.items() if key not in taken}
             for limit in (VALUE_BYTES, *SMALLER):
                 producer = self._open()
                 for key, (offset, value, reason, detail) in remaining.items():
                     produce_dead_letter(
-                        producer, self._dead_letter_topic, key, value, self._on_delivery,
+                        producer, self._dead_letter_topic, key, value, partial(self._on_delivery, taken, key),
                         reason=reason, detail=detail, topic=source, limit=limit, partition=partition, offset=offset,
                     )  # fmt: skip
                 refused = self._deliver(producer, may_shrink=limit > 0)
@@ -76,11 +81,11 @@ class DeadLetterProducer:
                 if not remaining:
                     break
 
-    def letter_gaps(self, spec: StreamSpec, letters: Sequence[tuple[int, bytes, str, str]]) -> int:
+    def letter_gaps(self, spec: StreamSpec, letters: Sequence[tuple[int, bytes, str, str]], taken: set[bytes]) -> int:
         """Publish what the tables lack with letters that are sent; how many gaps that are."""
         gaps = [gap for _, value, _, _ in letters if (gap := missing(spec, value)) is not None]
         with self._lock:
-            self._publish(gaps)
+            self._publish(gaps, taken)
         return len(gaps)
 
     def gap(self, spec: StreamSpec, lost: LostRange) -> int:
@@ -106,17 +111,19 @@ class DeadLetterProducer:
             for exchange in exchanges
         ]
         with self._lock:
-            self._publish(gaps)
+            self._publish(gaps, set())
         return len(gaps)
 
-    def _publish(self, gaps: Sequence[Gap]) -> None:
+    def _publish(self, gaps: Sequence[Gap], taken: set[bytes]) -> None:
         if not gaps:
             return
         producer = self._open()
         for gap in gaps:
+            if (name := gap.gap_id.encode()) in taken:
+                continue
             value = message_of(gap).SerializeToString()
-            key = f"{gap.exchange}:{gap.symbol}".encode()
-            producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=self._on_delivery)
+            key, told = f"{gap.exchange}:{gap.symbol}".encode(), partial(self._on_delivery, taken, name)
+            producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=told)
         self._deliver(producer)
         self.gaps_at = time.monotonic()
 
@@ -126,18 +133,20 @@ class DeadLetterProducer:
                 self._producer = Producer(producer_config(self._kafka))
         return self._producer
 
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._failed.append((error, message.key() or b""))
+    def _on_delivery(self, taken: set[bytes], name: bytes, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            taken.add(name)
+        else:
+            self._failed.append((error, name))
 
     def _deliver(self, producer: Any, may_shrink: bool = False) -> set[bytes]:
-        """Wait for the broker. Returns the keys of what is too large for it, if ``may_shrink`` and no other failed."""
+        """Wait for the broker. Returns the names of what is too large for it, if ``may_shrink`` and no other failed."""
         outstanding = producer.flush(DELIVERY_SECONDS)
         failed, self._failed = self._failed, []
         if outstanding:
-            # with its producer goes what it still holds: all of it is sent again
+            # with its producer goes what it still holds: that is sent again
             self._producer = None
             raise ServiceUnavailable(f"{outstanding} messages not delivered to {self._kafka.bootstrap_servers}")
         if others := [error for error, _ in failed if not (may_shrink and error.code() in PERMANENT)]:
             raise ServiceUnavailable(f"{len(failed)} messages refused: {error_text(others[0])}")
-        return {key for _, key in failed}
+        return {name for _, name in failed}

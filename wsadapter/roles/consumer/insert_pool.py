@@ -98,6 +98,8 @@ class InsertTask:
         self.decoded = False
         """What is no protobuf has been taken out."""
         self.letters = [(letter.offset, letter.value, letter.reason, letter.detail) for letter in batch.letters]
+        self.taken: set[bytes] = set()
+        """What Kafka has of letters and their gaps."""
         self.future: Future[None] | None = None
         self.attempts = 0
         self.logged = 0
@@ -239,9 +241,9 @@ class InsertPool:
             at = task.partition
             # one after the other: while a topic refuses, each attempt would send again what the other one took
             if not task.dead:
-                self._dead_letters.dead_letters(at.topic, at.number, task.letters)
+                self._dead_letters.dead_letters(at.topic, at.number, task.letters, task.taken)
                 task.dead = [reason for _, _, reason, _ in task.letters]
-            task.gaps = self._dead_letters.letter_gaps(at.spec, task.letters)
+            task.gaps = self._dead_letters.letter_gaps(at.spec, task.letters, task.taken)
 
     def _insert(self, task: InsertTask, rows: Sequence[int], again: int = 0) -> Done:
         """``again``: which one of the inserts of lacking rows it is, from 1."""

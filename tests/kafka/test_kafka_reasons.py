@@ -46,7 +46,7 @@ def test_how_often_it_was_is_no_part_of_the_cause() -> None:
         Admin,
         lambda kafka: OffsetRangeReader(kafka, print),
         lambda kafka: record_at(kafka, ("a", 0), 0, 1.0),
-        lambda kafka: DeadLetterProducer(kafka).dead_letters("a", 0, [(1, b"", "", "")]),
+        lambda kafka: DeadLetterProducer(kafka).dead_letters("a", 0, [(1, b"", "", "")], set()),
     ],
 )
 def test_a_certificate_that_is_just_being_replaced_is_a_service_that_is_unavailable(

@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import which
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from picows import WSListener
 
 from wsadapter.client.client import Client
 from wsadapter.client.config import ConnectionConfig
-from wsadapter.client.dial import DialFailed, dial, tls_context
+from wsadapter.client.dial import REREAD_SECONDS, DialFailed, TrustStore, dial, tls_context
 
 
 def within(timeout: float = 5.0) -> ConnectionConfig:
@@ -335,6 +336,42 @@ def test_authorities_that_are_exchanged_are_read_again_when_a_dial_fails(
             await client.stop()
             await running
         assert (read[0], bool(read[-1])) == (0, is_time)
+
+    run(body())
+
+
+@pytest.mark.parametrize("broken", ["gone", "empty", "half written", "no thread"])
+def test_authorities_that_cannot_be_read_anew_are_kept(
+    broken: str, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read again with the next failure; OpenSSL says nothing of a file that is gone."""
+    trusted, written = tmp_path / "authorities.pem", Path(f"{certificate}.crt").read_bytes()
+    trusted.write_bytes(written)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    now = [0.0]
+    monkeypatch.setattr("wsadapter.client.dial.time", SimpleNamespace(monotonic=lambda: now[0]))
+    trust = TrustStore()
+    before = trust.context
+
+    def threadless(*_: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    async def body() -> None:
+        now[0] = REREAD_SECONDS
+        with monkeypatch.context() as patched:
+            if broken == "gone":
+                trusted.unlink()
+            elif broken == "no thread":
+                patched.setattr("wsadapter.client.dial.asyncio.to_thread", threadless)
+            else:
+                trusted.write_bytes(b"" if broken == "empty" else written[:60])
+            await trust.doubt()
+        assert trust.context is before
+        trusted.write_bytes(written)
+        await trust.doubt()
+        assert trust.context is not before, "no time has passed since"
+        assert trust.context.cert_store_stats()["x509_ca"] == 1
 
     run(body())
 

@@ -71,11 +71,23 @@ class TrustStore:
 
     async def doubt(self) -> None:
         """A dial failed for TLS: the next one has the certificates of now. Reading them takes a third of a second, for
-        which no other socket waits."""
-        now = time.monotonic()
-        if now - self._read_at >= REREAD_SECONDS:
-            self._read_at = now
-            self.context = await asyncio.to_thread(tls_context)
+        which no other socket waits. OpenSSL says nothing of a file that is not there or not whole: while there are none
+        the ones of before are kept, and read again at the next failure."""
+        now, read_at = time.monotonic(), self._read_at
+        if now - read_at < REREAD_SECONDS:
+            return
+        self._read_at = now
+        try:
+            context = await asyncio.to_thread(tls_context)
+        except (OSError, RuntimeError) as error:
+            logger.warning("the CA certificates could not be read again: %s", error)
+            self._read_at = read_at
+            return
+        if self.context.cert_store_stats()["x509_ca"] and not context.cert_store_stats()["x509_ca"]:
+            logger.warning("there are no CA certificates any more: those of before are kept")
+            self._read_at = read_at
+        else:
+            self.context = context
 
 
 async def dial(

@@ -185,6 +185,23 @@ def test_what_the_venue_leaves_out_at_the_end_is_missing_though_nothing_was_reco
     assert repair.missing == (() if missing is None else (tuple((BEGIN + each * 60_000) * MS for each in missing),))
 
 
+@pytest.mark.parametrize("is_recorded", [True, False])
+@pytest.mark.parametrize(
+    ("listed", "venue", "state"),
+    [(179, 182, "repaired"), (179, 179, "repaired"), (180, 182, "repaired"), (183, 185, "unrepairable")],
+    ids=["closed", "open", "behind", "later"],
+)
+def test_before_a_listing_at_the_end_nothing_is_missing(listed: int, venue: int, state: str, is_recorded: bool) -> None:
+    """Its first candle is the first that was recorded, too, or none was, yet."""
+    rows = [row(BEGIN + number * 60_000) for number in range(listed, 185)]
+    last = (BEGIN + listed * 60_000) * MS - 1 if is_recorded else None
+    hole = candles(None, last, BEGIN, BEGIN + 179 * 60_000 + 30_000)
+    repair, found = drive(
+        REST.repair(hole), lambda request: page_of(rows, request), (BEGIN + venue * 60_000 + 45_000) * MS
+    )
+    assert (repair.state, len(found)) == ("repaired" if is_recorded else state, 0)
+
+
 @pytest.mark.parametrize(("venue_ms", "state"), [(119_000, "repaired"), (130_000, "partial")])
 def test_a_candle_that_has_not_closed_by_the_venues_clock_is_not_missing(venue_ms: int, state: str) -> None:
     hole = candles(BEGIN * MS, None, BEGIN, BEGIN + 120_500)

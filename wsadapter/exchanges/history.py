@@ -454,8 +454,10 @@ def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
             progress.lose()
         yield progress.give(wanted)
         if is_newest or len(wanted) < len(closed) or (not closed and until_ms * MS > last):
+            # one that the hole lacks may have been listed at its end
+            is_found = is_known or any(not _is_earlier(candle, hole, following) for candle in rows.events)
             last_open = _last_open(hole, rows, is_newest, length_ns)
-            return _is_whole(progress, page, hole, following, last_open, told_from, is_known)
+            return _is_whole(progress, page, hole, following, last_open, told_from, is_known, is_found)
         from_ns = following if closed else until_ms * MS
         if page.quiet and not closed:  # nobody traded for so long
             if following < told_from:
@@ -516,9 +518,11 @@ def _last_open(hole: Hole, rows: Rows, is_newest: bool, length_ns: int) -> int:
 
 
 def _is_whole(
-    progress: _Progress, page: Page, hole: Hole, following: int, last_open: int, told_from: int, is_known: bool
-) -> bool:
-    """Whether nothing is missing at the end. By time it may be that none closed there."""
+    progress: _Progress, page: Page, hole: Hole, following: int, last_open: int, told_from: int, is_known: bool,
+    is_found: bool,
+) -> bool:  # fmt: skip
+    """Whether nothing is missing at the end. By time it may be that none closed there. ``is_found``: the venue has a
+    candle of the hole's time, or one that follows it."""
     length_ns = length_ms(hole.interval) * MS
     if following > last_open:
         return True
@@ -528,7 +532,7 @@ def _is_whole(
             last = following + (last_open - following) // length_ns * length_ns
         progress.lose(following, last)
         return False
-    if not page.quiet and not is_known and hole.ended_ns - hole.started_ns >= 2 * length_ns:
+    if not page.quiet and not is_found and hole.ended_ns - hole.started_ns >= 2 * length_ns:
         progress.doubt()
     return True
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from exchanges.test_binance_sequences import agg, best, frame
 
 from wsadapter.events import Gap, StreamType, Trade
@@ -107,6 +108,39 @@ def test_a_stream_that_never_spoke_is_silent_since_the_socket_is_up() -> None:
 
     assert begun is not None
     assert begun.started_ns == 5
+
+
+FORCED = "btcusdt@forceOrder"
+
+
+@pytest.mark.parametrize("event_ns", [0, 10])
+@pytest.mark.parametrize("goes_on_as", ["the same", "after a rotation", "after a reload", "after both"])
+def test_a_stream_that_was_taken_again_is_silent_since_then_at_most(goes_on_as: str, event_ns: int) -> None:
+    """It was well, however long nobody was liquidated."""
+    before = Feed()
+    before.venue.last_receive_ns[FORCED] = event_ns
+    assert before.venue.silent(FORCED, 5, 20) is not None
+    (ended,) = before.venue.acknowledged(FORCED, 30)
+    assert (ended.started_ns, ended.ended_ns) == (event_ns or 5, 30)
+    after = before
+    if goes_on_as in ("after a rotation", "after both"):
+        after = Feed()
+        after.venue.silent(FORCED, 5, 22)  # while the other one still went
+        assert len(after.venue.acknowledged(FORCED, 25)) == 1
+        after.venue.succeed(before.venue)
+    if goes_on_as in ("after a reload", "after both"):
+        (after, last) = Feed(), after
+        after.venue.replace(last.venue)
+    after.venue.open()
+
+    begun = after.venue.silent(FORCED, 5, 90)
+    assert begun is not None
+    assert (begun.started_ns, begun.ended_ns) == (30, None)
+    after.venue.acknowledged(FORCED, 100)
+    after.venue.last_receive_ns[FORCED] = 110
+    begun = after.venue.silent(FORCED, 5, 120)
+    assert begun is not None
+    assert begun.started_ns == 110, "its last event was later"
 
 
 def test_a_quiet_market_is_proven_by_its_ids() -> None:

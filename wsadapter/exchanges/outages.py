@@ -40,7 +40,7 @@ class _Run:
 class Outages:
     """``received``: stream name -> receive time of its last good frame."""
 
-    __slots__ = ("_failures", "_received", "_sequences", "_silences", "_subscriptions", "pending")
+    __slots__ = ("_acknowledged", "_failures", "_received", "_sequences", "_silences", "_subscriptions", "pending")
 
     def __init__(
         self, sequences: Sequences, subscriptions: Iterable[Subscription], received: Mapping[str, int]
@@ -49,6 +49,8 @@ class Outages:
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._failures: dict[tuple[str, str, str], _Run] = {}
         self._silences: dict[str, _Silence] = {}
+        self._acknowledged: dict[str, int] = {}
+        """Stream name -> when the venue took it again, which ended a gap, last."""
         self.pending = False
         """Whether any hole lasts: then every event goes through `ended`."""
 
@@ -66,6 +68,9 @@ class Outages:
             if (other := lasting.get(key)) is not None:
                 run.join(other)
         self._failures = lasting | self._failures
+        for name, at_ns in before._acknowledged.items():
+            if name in self._subscriptions:
+                self._acknowledged[name] = max(at_ns, self._acknowledged.get(name, 0))
         self.pending = bool(self._silences or self._failures)
 
     def leave(self, heir: "Outages", at_ns: int) -> list[Gap]:
@@ -116,14 +121,15 @@ class Outages:
         self.pending = True
 
     def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
-        """A stream says nothing any more: the gap that begins with its last event, else with ``since_ns``. None when it
-        is known already. Of a stream of several words it is the first one's; the others' come when they end."""
+        """A stream says nothing any more: the gap that begins with its last event, else with ``since_ns``, but not
+        before its last gap ended for being `acknowledged`. None when it is known already. Of a stream of several words
+        it is the first one's; the others' come when they end."""
         if name in self._silences:
             return None
         subscription = self._subscriptions[name]
         word, symbol = subscription.stream.value, subscription.symbol
         chained = self._sequences.numbered(word, symbol)
-        started_ns = self._received.get(name) or since_ns
+        started_ns = max(self._received.get(name) or since_ns, self._acknowledged.get(name, 0))
         gap = self._sequences.gap(word, symbol, GapCause.STALE, started_ns, at_ns, None, interval=subscription.interval)
         self._silences[name] = _Silence(gap, chained)
         for other in map(stream_type, subscription.feeds):
@@ -133,9 +139,10 @@ class Outages:
         return gap
 
     def acknowledged(self, name: str, at_ns: int) -> list[Gap]:
-        """The ends of the gaps of a stream whose events nobody can wait for."""
+        """The ends of the gaps of a stream whose events nobody can wait for: from now on it is well."""
         if (silence := self._silences.pop(name, None)) is None:
             return []
+        self._acknowledged[name] = at_ns
         ends = [self._end(silence.gap, at_ns), *self._with_others(name, set(), at_ns)]
         self.pending = bool(self._silences or self._failures)
         return ends

@@ -246,6 +246,42 @@ def test_a_socket_that_is_behind_does_not_count_the_last_time_down(told: int) ->
     assert [one.ordinal for one in books(made, [update(T2), update(T2)])] == [told - 1, told]
 
 
+@pytest.mark.parametrize("told", [(), (T2,), (T1,), (T1, T2), (T1, T2, T2)])
+@pytest.mark.parametrize("is_again", [False, True])
+def test_over_a_hand_over_what_a_socket_tells_again_has_the_ordinal_that_it_had(
+    told: tuple[str, ...], is_again: bool
+) -> None:
+    """``told``: by the socket that takes over, meanwhile; ``is_again``: what the last one told it had told before."""
+    old = level2("A")
+    books(old, [update(T2)] * 3)
+    if is_again:
+        old.open()
+    new = level2("A", "B")
+    books(new, map(update, told))
+    known = new.ordinals[Depth].times
+    new.succeed(old)
+    assert new.ordinals[Depth].times is known, "C has it, too"
+    new.open()
+    assert [one.ordinal for one in books(new, [update(T2), update(T2), update(T2, symbol="B")])] == [2, 3, 0]
+
+
+@pytest.mark.parametrize(("told", "following"), [((), [2, 3]), ((T2,), [3, 4]), ((T1,), [0, 1]), ((T1, T2), [1, 2])])
+def test_who_takes_over_in_the_midst_of_a_time_counts_on(told: tuple[str, ...], following: list[int]) -> None:
+    """One that came before that time counts it itself: it may lag, and then tells what was told."""
+    old, new = level2("A"), level2("A")
+    books(old, [update(T2)] * 3)
+    books(new, map(update, told))
+    new.succeed(old)
+    assert [one.ordinal for one in books(new, [update(T2), update(T2)])] == following
+
+
+def test_of_symbols_that_it_does_not_have_who_takes_over_knows_nothing() -> None:
+    old, new = level2("A", "B"), level2("B")
+    books(old, [update(T2), update(T2, symbol="B")])
+    new.succeed(old)
+    assert {series[0] for series in new.ordinals[Depth].times} == {"B"}
+
+
 MARK = (
     b'{"stream":"btcusdt@markPrice@1s","data":{"e":"markPriceUpdate","E":1617308820003,"s":"BTCUSDT",'
     b'"p":"58940.14924532","P":"58905.14663658","i":"58857.26693664","r":"0.00058455","T":1617321600000}}'

@@ -3,13 +3,13 @@
 Events are counted by the time that the tables have (the venue's; where it says none, the time of the socket read), for
 each symbol, snapshots of books apart from changes: so two connections that get the same events count alike, whatever
 they began with. A socket begins anew, but for the last time of each series: a venue that begins with what it told last
-tells that again, and it has the ordinal that it had. Of times that have passed the last `REMEMBERED` are known, for a
-venue whose events overtake each other.
+tells that again, and it has the ordinal that it had, though it be the socket of a rotation that told it. Of times that
+have passed the last `REMEMBERED` are known, for a venue whose events overtake each other.
 
 Whether events of a channel are counted is decided when a session is built: one with ids pays nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import islice
 from typing import Any, Final
 
@@ -50,19 +50,37 @@ class Ordinals:
         self.count: Count = self._count_book if event is Depth else self._count
 
     def reset(self) -> None:
+        for series, begun in self._begun().items():
+            self._before[series] = begun
+            times = self.times[series]
+            times.clear()
+            times.update(begun)
+
+    def succeed(self, before: "Ordinals", symbols: Container[str]) -> None:
+        """Its socket has ended, and this one's goes on with these symbols: the next one begins with what either was
+        told last. This one goes on from there itself where it was told nothing, or nothing but that time, whose
+        beginning it may have missed; one that came before has counted it or, while it lags, is going to."""
+        for series, begun in before._begun().items():
+            if (series[0] if type(series) is tuple else series) not in symbols:
+                continue
+            times = self.times.setdefault(series, {})
+            ((last_ns, ordinal),) = begun.items()
+            if not times:
+                times.update(begun)
+            elif times.keys() == begun.keys():
+                times[last_ns] = max(times[last_ns], ordinal + 1)
+            self._before[series] = _later(begun, self._before.get(series, begun))
+
+    def _begun(self) -> dict[Any, dict[int, int]]:
+        """What the next socket begins with."""
+        found = {}
         for series, times in self.times.items():
             if times:
-                last_ns = max(times)
-                last = times[last_ns]
-                was_told = self._before.get(series, {}).get(last_ns) != last
-                before = self._before[series] = {last_ns: last - was_told}
-                times.clear()
-                times.update(before)
-
-    def follow(self, before: "Ordinals") -> None:
-        """Its socket has ended, and this one's has not begun."""
-        self._before = {series: times.copy() for series, times in before._before.items()}
-        self.times.update({series: times.copy() for series, times in before.times.items()})
+                last_ns, before = max(times), self._before.get(series, {})
+                was_told = before.get(last_ns) != times[last_ns]
+                begun = {last_ns: times[last_ns] - was_told}
+                found[series] = _later(begun, before or begun)
+        return found
 
     def reached(self, event: Any) -> tuple[int, int] | None:
         """Number, as `wsadapter.events.sequence` has it, of the last event of this one's series; None where the venue
@@ -97,3 +115,8 @@ class Ordinals:
             for old in [*islice(times, REMEMBERED // 2)]:
                 del times[old]
         times[at_ns] = 0
+
+
+def _later(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
+    """Of two times with their ordinals."""
+    return max(one, other, key=lambda begun: [*begun.items()])

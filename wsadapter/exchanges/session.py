@@ -167,6 +167,9 @@ class VenueSession:
     def succeed(self, before: Self) -> None:
         self.sequences.succeed(before.sequences)
         self.outages.succeed(before.outages)
+        for event, ordinals in self.ordinals.items():
+            if event in before.ordinals:
+                ordinals.succeed(before.ordinals[event], self.symbols)
         for name in self.last_receive_ns.keys() & before.last_receive_ns.keys():
             self.last_receive_ns[name] = max(self.last_receive_ns[name], before.last_receive_ns[name])
         self._last_gap_ns = before._last_gap_ns
@@ -175,9 +178,6 @@ class VenueSession:
         self.succeed(before)
         self._know(before)
         self.learn(before)
-        for event, ordinals in self.ordinals.items():
-            if event in before.ordinals:
-                ordinals.follow(before.ordinals[event])
 
     def learn(self, other: Self) -> None:
         other.requests.reset()

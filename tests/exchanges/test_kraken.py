@@ -2,17 +2,20 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 from frames_path import frames
 
+from wsadapter.client.handover import Handover
 from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Ticker, Trade, UpdateType
 from wsadapter.events.records import encode
 from wsadapter.exchanges import load
+from wsadapter.exchanges.checked_book import CheckedBook, DigitsChecksum
 from wsadapter.exchanges.kraken import Kraken
 from wsadapter.exchanges.values import iso_ns
 from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, ConnectionPlan, Item, Refused, Reply
@@ -346,6 +349,87 @@ def test_after_a_change_that_cannot_be_read_a_book_waits_for_its_snapshot() -> N
     assert made.receive(change, AT + 2) == [Bad("other", "change before its snapshot")], "asked once"
     assert types(made.receive(eth, AT + 3)) == ["Gap", "Depth"]
     assert types(made.receive(change, AT + 4)) == ["Depth"]
+
+
+class Market:
+    """A pair's book of 25 levels, of which the ten best make the sum."""
+
+    def __init__(self) -> None:
+        self.book, self.second = CheckedBook(25), 0
+        self.bids = {f"{200 - each}.0": "1.0" for each in range(12)}
+        self.asks = {f"{201 + each}.0": "1.0" for each in range(12)}
+        self.book.change(self.bids.items(), self.asks.items())
+
+    def snapshot(self) -> bytes:
+        return self._said("snapshot", self.bids, self.asks)
+
+    def change(self, price: str, quantity: str) -> bytes:
+        self.bids[price] = quantity
+        self.book.change([(price, quantity)], [])
+        return self._said("update", {price: quantity}, {})
+
+    def _said(self, kind: str, *sides: dict[str, str]) -> bytes:
+        self.second += 1
+        bids, asks = (",".join(f'{{"price":{p},"qty":{q}}}' for p, q in side.items()) for side in sides)
+        return (
+            f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"BTC/USD","bids":[{bids}],"asks":[{asks}],'
+            f'"checksum":{self.sum_of(self.book)},"timestamp":"2026-09-25T17:48:{self.second:02}.000000Z"}}]}}'
+        ).encode()
+
+    sum_of = DigitsChecksum(10)
+
+
+@pytest.mark.parametrize("comes", ["before the break", "behind the break"])
+def test_a_book_that_was_wrong_before_a_hand_over_is_mended_by_a_snapshot_behind_it(comes: str) -> None:
+    """What broke on the last socket was recorded wrong before its sum told; the next one's own book is right, but where
+    its snapshot came before the break it was a copy, so it is asked for anew."""
+    (plan,) = plans(streams=("depth",), depth_levels=25)
+    market, out = Market(), list[Event]()
+    old: Any = Kraken(plan)
+    new: Any = Kraken(plan)
+    old.open()
+    new.follow(old)
+    new.open()
+    handover = Handover({Depth: out.append, Gap: out.append}, old.reached, new, Counter())
+
+    def tell(made: Any, text: bytes, at: int) -> list[bytes]:
+        items = made.receive(text, AT + at)
+        for item in items:
+            if isinstance(item, Event):
+                (handover.first if made is old else handover.second)(item)
+        return [item.payload for item in items if isinstance(item, Reply)]
+
+    tell(old, market.snapshot(), 1)
+    market.change("190.0", "7.0")  # the eleventh: the old socket misses it
+    if comes == "before the break":
+        tell(new, market.snapshot(), 3)
+    for at, text in ((4, market.change("200.0", "2.0")), (5, market.change("199.0", "0.0"))):
+        assert len(tell(old, text, at)) == (0 if at == 4 else 2), "now that one is the tenth"
+        if comes == "before the break":
+            assert tell(new, text, at) == []
+    if comes == "behind the break":
+        tell(new, market.snapshot(), 6)
+    new.succeed(old)
+    handover.hand_over()
+    asked = tell(new, market.change("200.0", "3.0"), 7)
+    assert len(asked) == (2 if comes == "before the break" else 0)
+    assert tell(new, market.change("198.0", "4.0"), 8) == [], "once"
+    if asked:
+        tell(new, market.snapshot(), 9)
+    assert tell(new, market.change("197.0", "5.0"), 10) == []
+
+    (gap,) = (event for event in out if isinstance(event, Gap))
+    assert (gap.cause, gap.started_ns - AT, (gap.ended_ns or 0) - AT) == ("checksum", 4, 9 if asked else 6)
+    recorded, (*_, last) = CheckedBook(25), out
+    for event in out:
+        if isinstance(event, Depth):
+            recorded.change(
+                zip(event.bid_price, event.bid_quantity, strict=True),
+                zip(event.ask_price, event.ask_quantity, strict=True),
+            )
+    assert market.sum_of(recorded) == market.sum_of(market.book)
+    assert isinstance(last, Depth)
+    assert last.last_gap_ns == gap.ended_ns
 
 
 def test_a_repeated_change_that_changes_nothing_is_proven_and_one_in_the_wrong_order_is_not() -> None:

@@ -123,6 +123,9 @@ def accept_checked(
             return [UNBEGUN]
         elif kept is None:
             return [UNBEGUN]
+        elif session.outages.pending and session.outages.is_wrong(series.word, symbol):
+            del session.states[key]  # right, but the last socket's was recorded, and the snapshot of this one a copy
+            return _broken(session, series, stream, received, GapCause.CHECKSUM)
         if checksum_of is None:
             series.waiting = False
             return parted(event)

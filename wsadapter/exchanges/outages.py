@@ -1,16 +1,16 @@
 """Holes that no id shows: frames that gave no event, and streams that fell silent.
 
 Pure, for every venue, one per connection. A hole lasts until the first good event of its stream and symbol, which then
-comes behind the `Gap` that ends it; that of a stream which was refused and may be silent for ever, until it is taken
-again. One hole is one gap: where a sequence rule sees the same hole by its ids, its bounds go into this one. Both kinds
-outlast a reconnect. Bounded by symbols times streams.
+comes behind the `Gap` that ends it; that of a book whose checksum broke until a snapshot, that of a stream which was
+refused and may be silent for ever until it is taken again. One hole is one gap: where a sequence rule sees the same
+hole by its ids, its bounds go into this one. Both kinds outlast a reconnect. Bounded by symbols times streams.
 
 The hot path looks at `pending` only.
 """
 
 from collections.abc import Iterable, Mapping
 
-from wsadapter.events import Event, Gap, StreamType, Trade
+from wsadapter.events import Depth, Event, Gap, StreamType, Trade, UpdateType
 from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.exchanges.continuity import Sequences
 from wsadapter.exchanges.planning import stream_type
@@ -94,6 +94,8 @@ class Outages:
         """An event that this socket brought before it went on: the silence or the run of failures that it ends, which
         ids may say better; else ``by_ids``."""
         word, symbol, at_ns = event.stream_type.value, event.symbol, event.receive_time_ns
+        if type(event) is Depth and event.update_type is UpdateType.DELTA and self.is_wrong(word, symbol):
+            return by_ids
         series = word, symbol, getattr(event, "interval", "")
         name = next((name for name, each in self._silences.items() if _series(each.gap) == series), None)
         gap = by_ids
@@ -107,6 +109,11 @@ class Outages:
                 gap = made[0] if made else gap
         self.pending = bool(self._silences or self._failures)
         return gap
+
+    def is_wrong(self, word: str, symbol: str) -> bool:
+        """Whether a checksum told that what was recorded of this book is wrong, and no snapshot came since."""
+        run = self._failures.get((word, symbol, ""))
+        return run is not None and run.cause is GapCause.CHECKSUM
 
     def failed(
         self, word: str, symbol: str, stream: str, at_ns: int, cause: GapCause = GapCause.DECODE, whole: bool = False

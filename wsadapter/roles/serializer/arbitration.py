@@ -171,24 +171,11 @@ class Arbitration:
                     changed.append(key)
         return changed
 
-    def made_up_ns(self, place: Sequenced, since_ns: int) -> int | None:
-        """When a whole book was received, later than ``since_ns``, that has all that lies before these changes."""
-        if place.key[0] != StreamType.DEPTH:
-            return None
-        books = (state for key, state in self.states.items() if key[:2] == place.key[:2] and _is_whole(key))
-        reaching = (one.moved_ns for one in books if one.high >= (place.previous or 0) and one.moved_ns > since_ns)
-        return min(reaching, default=None)
-
     def covered(self, key: SequenceKey, first: int, last: int) -> bool:
         """Whether these numbers have been published, by whatever ring."""
         state = self.states.get(key, NEW)
         holes = (state.hole_from, state.hole_to), (state.older_from, state.older_to)
         return last <= state.high and not any(begin < last and first < end for begin, end in holes)
-
-
-def _is_whole(key: SequenceKey) -> bool:
-    """Whether the line has whole books alone."""
-    return key[0] == StreamType.DEPTH and (key[3:] == (UpdateType.SNAPSHOT,) or (len(key) == 3 and key[2] > 0))
 
 
 def _awaits(ring: int, state: State) -> bool:

@@ -258,8 +258,7 @@ class RedundantReader:
             is_open = word == StreamType.KLINE and not message.closed
             self._copies[position] = self._group.counting(word, is_open)
         elif jump is not None:
-            whole_ns = lines.made_up_ns(place, jump.since_ns)
-            gap = _skipped(message, place, jump, min(received_ns, whole_ns or received_ns))
+            gap = _skipped(message, place, jump)
             first, last = self._own_missing.get((place.key[0], place.key[1]), (0, 0))
             is_own = gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last
             if not (is_own or self._group.was_away(gap.stream, gap.symbol, jump.since_ns)):
@@ -325,9 +324,8 @@ def _rewritten(record: Record, message: Any) -> Record:
     return position, kind, b"%c%b%b" % (len(key), key, message.SerializeToString())
 
 
-def _skipped(message: Any, place: Sequenced, jump: Jump, ended_ns: int) -> Gap:
-    """The gap before an event that no ring filled; before numbers without an event it names them along. ``ended_ns``:
-    of a book with the whole one that has what is missing, which has come before: who keeps it need not begin anew."""
+def _skipped(message: Any, place: Sequenced, jump: Jump) -> Gap:
+    """The gap before an event that no ring filled; before numbers without an event it names them along."""
     stream = str(place.key[0])
     if isinstance(message, market_pb2.Gap):
         missing: Missing = (jump.before + 1, message.last_missing, message.first_missing - 1 - jump.before)
@@ -341,7 +339,7 @@ def _skipped(message: Any, place: Sequenced, jump: Jump, ended_ns: int) -> Gap:
         connection=message.connection,
         stream=stream,
         symbol=message.symbol,
-        ended_ns=ended_ns,
+        ended_ns=message.receive_time_ns,
         missing=missing,
     )
 

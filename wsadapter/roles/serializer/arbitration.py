@@ -26,10 +26,10 @@ Events that have only an id are in no order: the first ring that brings an id pu
 another one brings it. Nothing is held for them, and of a stream the last `REMEMBERED` ids, or an eighth more, are
 known.
 
-A whole book that comes on one connection when the changes up to its number are published is a copy, too: these have
-taken all that is in it. It is none where the ring **awaits** it, whatever was published: behind a hole that no other
-ring covered, so that whoever keeps a book begins anew with it. Its parts (`wsadapter.exchanges.books.parted`) are what
-it is, or it would be a part of a book.
+A whole book that comes on one connection while another has brought later changes is a copy, too: these have taken all
+that is in it. Its parts (`wsadapter.exchanges.books.parted`) are copies by their numbers, and without them it would be
+a part of a book. It is none where every connection has had a hole since the last change: whoever began anew waits for
+it.
 
 Pure: no ring, no clock, no shared memory. `State` is what must survive a restart.
 """
@@ -39,11 +39,9 @@ from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
 from wsadapter.events import StreamType, UpdateType
-from wsadapter.events.sequence import NUMBERINGS, ORDINAL_BITS, Sequenced, SequenceKey
+from wsadapter.events.sequence import NUMBERINGS, Sequenced, SequenceKey
 from wsadapter.oldest import forget_oldest, most_kept
 
-AWAITED: Final = 32
-"""The bit of a ring that awaits a whole book stands so far above that of its link."""
 RENEWED_NS: Final = 600_000_000_000
 """Copies come within seconds; the number of an event that happened so long after the newest one is none of the old."""
 NOT_AWAITED: Final = frozenset(word for word, numbering in NUMBERINGS.items() if not numbering.awaited)
@@ -59,8 +57,8 @@ class Precedence(Enum):
 
 class State(NamedTuple):
     """``hole_from``, ``hole_to``: numbers between them were not published; ``older_from``, ``older_to``: nor those of
-    the hole before. ``moved_ns``: receive time of the event that moved ``high``; ``linked``: a bit for each ring, of a
-    book also one of what it awaits. All 0: no event yet. ``high`` is the last word: it is stored last."""
+    the hole before. ``moved_ns``: receive time of the event that moved ``high``; ``linked``: a bit for each ring. All
+    0: no event yet. ``high`` is the last word: it is stored last."""
 
     older_from: int = 0
     older_to: int = 0
@@ -97,9 +95,9 @@ class Arbitration:
         if identity is not None:
             return (Precedence.COPY if self._is_published(ring, key, identity) else Precedence.PASS), None
         state, bit = self.states.get(key, NEW), 1 << ring
-        before, happened_ns = state.high, min(received_ns, happened_ns or received_ns)
-        is_anew = _is_anew(state, number, happened_ns)
-        if not is_anew and (changes := _changes_of(key)) and self._has_taken(ring, key, changes, number, happened_ns):
+        before = state.high
+        is_anew = number < before and min(received_ns, happened_ns or received_ns) - state.moved_ns > RENEWED_NS
+        if not is_anew and (changes := _changes_of(key)) is not None and self._is_beyond(ring, changes, number):
             return Precedence.COPY, None
         if number > before:
             goes_on = previous == before if previous is not None else state.linked & bit or key[0] in NOT_AWAITED
@@ -109,9 +107,11 @@ class Arbitration:
             self.states[key] = State(*holes, received_ns, state.linked | bit, number)
             jumped = before and not goes_on and previous is not None
             return Precedence.PASS, Jump(before, state.moved_ns) if jumped else None
-        if previous == before > number or is_anew:
-            links = bit | state.linked >> AWAITED << AWAITED
-            self.states[key] = State(0, 0, 0, 0 if previous == before else number, received_ns, links, number)
+        if previous == before > number:
+            self.states[key] = State(0, 0, 0, 0, received_ns, bit, number)
+            return Precedence.PASS, None
+        if is_anew:
+            self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
             return Precedence.PASS, None
         if state.hole_from < number < state.hole_to:
             self.states[key] = state._replace(hole_from=number, linked=state.linked | bit)
@@ -119,10 +119,9 @@ class Arbitration:
         if state.older_from < number < state.older_to:
             self.states[key] = state._replace(older_from=number, linked=state.linked | bit)
             return Precedence.PASS, None
-        is_due = key[0] == StreamType.DEPTH and self._is_due(ring, place, state)
         if not state.linked & bit:
             self.states[key] = state._replace(linked=state.linked | bit)
-        return Precedence.PASS if is_due else Precedence.COPY, None
+        return Precedence.COPY, None
 
     def _is_published(self, ring: int, key: SequenceKey, identity: tuple[Any, ...]) -> bool:
         """Whether another ring has brought this event. After a restart none is known: then a copy may be published, and
@@ -133,42 +132,18 @@ class Arbitration:
             forget_oldest(published, REMEMBERED)
         return first != ring
 
-    def _has_taken(self, ring: int, key: SequenceKey, changes: SequenceKey, number: int, happened_ns: int) -> bool:
-        """Whether all that is in a whole book is published with the changes, and the ring awaits no book."""
-        taken = self.states.get(changes, NEW)
-        if _awaits(ring, self.states.get(key, taken)) or _is_anew(taken, number, happened_ns):
-            return False
-        return self.covered(changes, number, number)
-
-    def _is_due(self, ring: int, place: Sequenced, state: State) -> bool:
-        """Whether this is the whole book that the ring awaits, or a part of it, which has its time."""
-        key, number, previous, _ = place
-        if key[2:] == (0, UpdateType.DELTA):
-            whole = self.states.get((*key[:3], int(UpdateType.SNAPSHOT)), NEW)
-            has_come = whole.linked >> ring & whole.linked >> ring + AWAITED & 1
-            return bool(has_come) and number >> ORDINAL_BITS == whole.high >> ORDINAL_BITS
-        if previous is not None or not _awaits(ring, state):
-            return False
-        # where there are no changes the next whole book comes anyway
-        return (changes := _changes_of(key)) is None or changes in self.states
+    def _is_beyond(self, ring: int, changes: SequenceKey, number: int) -> bool:
+        """Whether another ring, without a hole since, has brought the changes up to this number."""
+        others = self.states.get(changes, NEW).linked & ~(1 << ring)
+        return bool(others) and self.covered(changes, number, number)
 
     def unlink(self, ring: int, stream: str, symbol: str) -> list[SequenceKey]:
-        """A hole of this ring; an empty word or symbol means all. The lines that this changed."""
-        return self._mark(stream, symbol, clear=1 << ring, awaited=1 << ring + AWAITED)
-
-    def end(self, ring: int, stream: str, symbol: str, is_covered: bool) -> list[SequenceKey]:
-        """It has ended. ``is_covered``: by another ring, so that nobody begins anew. The lines that this changed."""
-        bit = 1 << ring + AWAITED
-        return self._mark(stream, symbol, clear=bit) if is_covered else self._mark(stream, symbol, awaited=bit)
-
-    def _mark(self, stream: str, symbol: str, clear: int = 0, awaited: int = 0) -> list[SequenceKey]:
-        changed = []
+        """A hole of this ring; an empty word or symbol means all. The lines that it was linked to."""
+        bit, changed = 1 << ring, []
         for key, state in self.states.items():
-            if stream in ("", key[0]) and symbol in ("", key[1]):
-                linked = state.linked & ~clear | (awaited if key[0] == StreamType.DEPTH else 0)
-                if linked != state.linked:
-                    self.states[key] = state._replace(linked=linked)
-                    changed.append(key)
+            if state.linked & bit and stream in ("", key[0]) and symbol in ("", key[1]):
+                self.states[key] = state._replace(linked=state.linked & ~bit)
+                changed.append(key)
         return changed
 
     def covered(self, key: SequenceKey, first: int, last: int) -> bool:
@@ -176,16 +151,6 @@ class Arbitration:
         state = self.states.get(key, NEW)
         holes = (state.hole_from, state.hole_to), (state.older_from, state.older_to)
         return last <= state.high and not any(begin < last and first < end for begin, end in holes)
-
-
-def _awaits(ring: int, state: State) -> bool:
-    """Whether no book has come behind a hole of the ring that was not covered."""
-    return bool(state.linked >> ring + AWAITED & ~(state.linked >> ring) & 1)
-
-
-def _is_anew(state: State, number: int, happened_ns: int) -> bool:
-    """Whether the venue counts anew: the number is below that of an event of long before."""
-    return number < state.high and happened_ns - state.moved_ns > RENEWED_NS
 
 
 def _changes_of(key: SequenceKey) -> SequenceKey | None:

@@ -270,27 +270,24 @@ class RedundantReader:
     def _judge_gap(self, record: Record, gap: Any) -> bool:
         position, group = record[0], self._group
         if gap.version == 1:
-            self._note(position, group.lines.unlink(self.number, gap.stream, gap.symbol))
+            for key in group.lines.unlink(self.number, gap.stream, gap.symbol):
+                self._log.append((position, key, group.lines.states[key]))
         ended_ns = gap.ended_ns if gap.HasField("ended_ns") else None
         hole = MissedSpan(gap)
         hole.ended_ns = ended_ns
         if ended_ns is not None:
-            if is_covered := self._covers(gap, hole):
+            if self._covers(gap, hole):
                 gap.repair_state = RepairState.REPAIRED.value
                 self._instead[position] = [_rewritten(record, gap)]
             elif self._may_be_covered(gap, hole) and not self._over(position, gap.receive_time_ns):
                 return False
             elif gap.HasField("first_missing") and gap.HasField("last_missing"):
                 self._own_missing[gap.stream, gap.symbol] = gap.first_missing, gap.last_missing
-            self._note(position, group.lines.end(self.number, gap.stream, gap.symbol, is_covered))
             if gap.cause == GapCause.RELOAD:
                 away = group.away.setdefault((gap.stream, gap.symbol), {})
                 away[self.number] = gap.started_ns, ended_ns
         self.history.note(gap, ended_ns)
         return True
-
-    def _note(self, position: int, changed: Iterable[SequenceKey]) -> None:
-        self._log += [(position, key, self._group.lines.states[key]) for key in changed]
 
     def _covers(self, gap: Any, hole: MissedSpan) -> bool:
         numbering = NUMBERINGS.get(gap.stream)

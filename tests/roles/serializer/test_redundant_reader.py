@@ -594,11 +594,10 @@ def test_an_id_that_one_ring_brings_twice_is_not_a_copy(bench: MakeBench) -> Non
     assert len(made.events()) == 2, "the venue sent it twice on one connection"
 
 
-def whole_book(bench: Bench, ring: int, at: int, monkeypatch: pytest.MonkeyPatch, limit: int = 0) -> None:
+def whole_book(bench: Bench, ring: int, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a venue without numbers, larger than one event: a snapshot and a change of its time, which brings the rest."""
     monkeypatch.setattr(books_of_venues, "MOST_LEVELS", 2)
-    whole = msgspec.structs.replace(unnumbered(bench, at, UpdateType.SNAPSHOT, 3), level_limit=limit)
-    for part in books_of_venues.parted(whole):
+    for part in books_of_venues.parted(unnumbered(bench, at, UpdateType.SNAPSHOT, 3)):
         assert isinstance(part, Depth)
         bench.connections[ring].write(part)
 
@@ -623,14 +622,13 @@ def told(bench: Bench) -> list[tuple[str, int]]:
     return [(names[UpdateType(m.update_type)], m.event_time_ns - NS) for m in bench.events()]
 
 
-@pytest.mark.parametrize("limit", [0, 10])
 def test_a_book_that_the_other_connection_is_beyond_is_a_copy_with_all_its_parts(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, limit: int
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = bench(2)
-    whole_book(made, 0, 10, monkeypatch, limit)
+    whole_book(made, 0, 10, monkeypatch)
     changes(made, 0, 11, 12, 13)
-    whole_book(made, 1, 12, monkeypatch, limit)
+    whole_book(made, 1, 12, monkeypatch)
     changes(made, 1, 13)
     made.drain()
     changes(made, 1, 14)
@@ -663,100 +661,6 @@ def test_a_book_from_the_midst_of_a_hole_is_none(bench: MakeBench, monkeypatch: 
     made.now_ns += 10_000 * MS
     made.drain()
     assert told(made) == [("snapshot", 20), ("change", 20), ("snapshot", 15), ("change", 15)]
-
-
-def numbered(bench: Bench, ring: int, limit: int, *which: int) -> None:
-    """Books of a venue that numbers them: with ``limit`` whole ones, with 0 changes."""
-    for number in which:
-        one = event("diff", "BTCUSDT", 1, bench.now_ns)
-        ids = {"first_update_id": None, "last_update_id": number, "previous_update_id": None if limit else number - 1}
-        kind = UpdateType.SNAPSHOT if limit else UpdateType.DELTA
-        made = msgspec.structs.replace(one, level_limit=limit, update_type=kind, **ids)
-        bench.connections[ring].write(made)
-
-
-def books_told(bench: Bench) -> list[tuple[int, int]]:
-    return [(m.level_limit, m.last_update_id) for m in bench.events()]
-
-
-def outage(bench: Bench) -> None:
-    """Of both connections."""
-    for connection in bench.connections:
-        connection.lose(bench.now_ns)
-    bench.now_ns += 60_000 * MS
-    for connection in bench.connections:
-        connection.return_(bench.now_ns)
-    bench.now_ns += MS
-
-
-def test_a_numbered_book_that_the_other_connection_is_beyond_is_a_copy(bench: MakeBench) -> None:
-    made = bench(2)
-    numbered(made, 0, 400, 10)
-    numbered(made, 0, 0, 11, 12, 13)
-    numbered(made, 1, 400, 12)
-    numbered(made, 1, 0, 13, 14)
-    made.drain()
-    made.connections[1].lose(made.now_ns)
-    made.connections[1].return_(made.now_ns + 1)
-    numbered(made, 0, 0, 15, 16)
-    numbered(made, 1, 400, 15)
-    numbered(made, 1, 0, 16, 17)
-    made.drain()
-
-    assert books_told(made) == [(400, 10), *((0, number) for number in range(11, 18))]
-    assert made.copies == {"depth": 4}
-
-
-def test_after_an_outage_of_all_a_book_is_none_though_nothing_changed(bench: MakeBench) -> None:
-    """Whoever began anew at the gap waits for it. That of the other connection is a copy of it."""
-    made = bench(2)
-    numbered(made, 0, 400, 10)
-    numbered(made, 0, 0, 11, 12)
-    made.drain()
-    outage(made)
-    for ring in (0, 1):
-        numbered(made, ring, 400, 12)
-        numbered(made, ring, 0, 13)
-    made.drain()
-
-    assert books_told(made) == [(400, 10), (0, 11), (0, 12), (400, 12), (0, 13)]
-
-
-def test_books_that_come_whole_each_time_are_all_told(bench: MakeBench) -> None:
-    """No change is beyond them, but one from before they were asked for in place of changes."""
-    made = bench(2)
-    numbered(made, 0, 0, 10, 11, 12)
-    made.drain()
-    for ring, number in ((0, 13), (1, 13), (1, 14), (0, 14), (0, 15), (1, 15)):
-        numbered(made, ring, 20, number)
-        made.cycle()
-    made.drain()
-
-    assert books_told(made) == [(0, 10), (0, 11), (0, 12), (20, 13), (20, 14), (20, 15)]
-
-
-def test_a_book_of_numbers_that_begin_anew_is_none(bench: MakeBench) -> None:
-    """Some venues begin anew without a word, and the book that says so has a number of long ago."""
-    made = bench(2)
-    for ring in (0, 1):
-        numbered(made, ring, 50, 1000)
-        numbered(made, ring, 0, 1001)
-    made.drain()
-    made.now_ns += 3600 * 1000 * MS
-    for number in (1002, 1010, 1020):
-        for ring in (0, 1):
-            numbered(made, ring, 0, number)
-        made.drain()
-    for ring in (0, 1):
-        one = event("diff", "BTCUSDT", 1, made.now_ns)
-        ids = {"first_update_id": None, "last_update_id": 3, "previous_update_id": None, "event_time_ns": made.now_ns,
-               "transaction_time_ns": made.now_ns}  # fmt: skip
-        made.connections[ring].write(
-            msgspec.structs.replace(one, level_limit=50, update_type=UpdateType.SNAPSHOT, **ids)
-        )
-    made.drain()
-
-    assert books_told(made) == [(50, 1000), (0, 1001), (0, 1002), (0, 1010), (0, 1020), (50, 3)]
 
 
 def test_ids_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,10 +26,9 @@ Events that have only an id are in no order: the first ring that brings an id pu
 another one brings it. Nothing is held for them, and of a stream the last `REMEMBERED` ids, or an eighth more, are
 known.
 
-A whole book that comes on one connection while another has brought later changes is a copy, too: these have taken all
-that is in it. Its parts (`wsadapter.exchanges.books.parted`) are copies by their numbers, and without them it would be
-a part of a book. It is none where every connection has had a hole since the last change: whoever began anew waits for
-it.
+A book without a number that begins on one connection while another has brought later changes is a copy, too: these
+have taken all that is in it. Its parts (`wsadapter.exchanges.books.parted`) are copies by their numbers, and without
+them it would be a part of a book.
 
 Pure: no ring, no clock, no shared memory. `State` is what must survive a restart.
 """
@@ -94,11 +93,10 @@ class Arbitration:
         key, number, previous, identity = place
         if identity is not None:
             return (Precedence.COPY if self._is_published(ring, key, identity) else Precedence.PASS), None
+        if (changes := _changes_of(key)) is not None and self.covered(changes, number, number):
+            return Precedence.COPY, None
         state, bit = self.states.get(key, NEW), 1 << ring
         before = state.high
-        is_anew = number < before and min(received_ns, happened_ns or received_ns) - state.moved_ns > RENEWED_NS
-        if not is_anew and (changes := _changes_of(key)) is not None and self._is_beyond(ring, changes, number):
-            return Precedence.COPY, None
         if number > before:
             goes_on = previous == before if previous is not None else state.linked & bit or key[0] in NOT_AWAITED
             if not (goes_on or over or not before):
@@ -110,7 +108,7 @@ class Arbitration:
         if previous == before > number:
             self.states[key] = State(0, 0, 0, 0, received_ns, bit, number)
             return Precedence.PASS, None
-        if is_anew:
+        if number != before and min(received_ns, happened_ns or received_ns) - state.moved_ns > RENEWED_NS:
             self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
             return Precedence.PASS, None
         if state.hole_from < number < state.hole_to:
@@ -132,11 +130,6 @@ class Arbitration:
             forget_oldest(published, REMEMBERED)
         return first != ring
 
-    def _is_beyond(self, ring: int, changes: SequenceKey, number: int) -> bool:
-        """Whether another ring, without a hole since, has brought the changes up to this number."""
-        others = self.states.get(changes, NEW).linked & ~(1 << ring)
-        return bool(others) and self.covered(changes, number, number)
-
     def unlink(self, ring: int, stream: str, symbol: str) -> list[SequenceKey]:
         """A hole of this ring; an empty word or symbol means all. The lines that it was linked to."""
         bit, changed = 1 << ring, []
@@ -154,10 +147,6 @@ class Arbitration:
 
 
 def _changes_of(key: SequenceKey) -> SequenceKey | None:
-    """The line of the changes of a whole book, which are of all levels; None for any other line, and where the two are
-    one."""
-    if key[0] != StreamType.DEPTH:
-        return None
-    if key[3:] == (UpdateType.SNAPSHOT,):
-        return (*key[:2], 0, int(UpdateType.DELTA))
-    return (*key[:2], 0) if len(key) == 3 and key[2] else None
+    """The line of the changes of a book that has no number; None for any other line."""
+    is_whole = key[0] == StreamType.DEPTH and key[3:] == (UpdateType.SNAPSHOT,)
+    return (*key[:3], int(UpdateType.DELTA)) if is_whole else None

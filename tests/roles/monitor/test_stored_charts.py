@@ -196,6 +196,26 @@ def test_redundant_connections_change_one_book(spot: TableBench, numbered: bool)
 
 
 @pytest.mark.integration
+def test_what_falls_out_of_a_window_of_levels_is_gone(spot: TableBench) -> None:
+    """A venue that sends the two best levels never says that another one is cancelled. Its events have no numbers:
+    those of one time go by their ordinal."""
+    rows = [
+        book(NOON, UpdateType.SNAPSHOT, 0, {"100": "1", "99": "1"}, {}),
+        book(NOON + SECOND, UpdateType.DELTA, 0, {"101": "1"}, {}),
+        book(NOON + 2 * SECOND, UpdateType.DELTA, 0, {"101": "0", "98": "1"}, {}),
+        book(NOON + 2 * SECOND, UpdateType.DELTA, 0, {"98": "2"}, {}),
+    ]
+    rows[0].level_limit, rows[3].ordinal = 2, 1
+    for row in rows:
+        row.exchange, row.symbol = "kraken", "W"
+        row.first_update_id = row.last_update_id = row.previous_update_id = None
+    record(spot, [coverage("depth", NOON, NOON + MINUTE, exchange="kraken", symbol="W"), *reversed(rows)])
+
+    status, found = asked(spot.settings, "/book", exchange="kraken", symbol="W", at=NOON // SECOND + 30)
+    assert (status, found["bids"], found["verdict"]) == (200, [["100", "1"], ["98", "2"]], "complete")
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("symbol", "numbers", "most", "bids", "changes"),
     [

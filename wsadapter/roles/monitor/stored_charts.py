@@ -9,7 +9,6 @@ is away costs the question an answer and nothing else. The driver is imported wi
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +54,7 @@ class BookRow(Struct, frozen=True):
     at_ns: int
     last_update_id: int | None
     source: str
+    level_limit: int
     bid_price: list[str]
     bid_quantity: list[str]
     ask_price: list[str]
@@ -202,7 +202,7 @@ class StoredCharts:
 
         # one that was asked for has, without a time of the venue, that of its receipt
         since = base.at_ns - (SLACK if base.source == REST else 0)
-        order = "time, ifNull(last_update_id, 0)"
+        order = "time, ordinal, ifNull(last_update_id, 0)"
         changes = self._rows(self._books("'DELTA'", order, MOST_CHANGES + 1), {**given, "since": since}, BookRow)
         return [] if len(changes) > MOST_CHANGES else [base, *(each for each in changes if _follows(each, base))]
 
@@ -217,7 +217,7 @@ class StoredCharts:
         since = "fromUnixTimestamp64Nano({since:Int64}, 'UTC')"
         return (
             "SELECT toUnixTimestamp64Nano(d.time) AS at_ns, d.last_update_id AS last_update_id, "
-            f"toString(d.source) AS source, {sides} "
+            f"toString(d.source) AS source, d.level_limit AS level_limit, {sides} "
             f"FROM {quoted(self._settings.database)}.depth AS d FINAL WHERE d.exchange = {{exchange:String}} "
             f"AND d.symbol = {{symbol:String}} AND d.time >= {since} "
             "AND d.time <= fromUnixTimestamp64Nano({at:Int64}, 'UTC') "
@@ -272,19 +272,18 @@ Levels = list[list[str]]
 
 
 def applied(rows: list[BookRow]) -> tuple[Levels, Levels]:
-    """Bids and asks, the best first, behind all of these: a quantity of 0 takes a level away."""
-    bids: dict[Decimal, list[str]] = {}
-    asks: dict[Decimal, list[str]] = {}
+    """Bids and asks, the best first, behind all of these. Of a stream that sends so many best levels those are kept, as
+    in `wsadapter.stored.book`."""
+    from wsadapter.exchanges.checked_book import CheckedBook
+    from wsadapter.stored.book import ALL, REST
+
+    is_window = rows[0].source != REST and rows[0].level_limit > 0
+    book = CheckedBook(rows[0].level_limit if is_window else ALL)
     for row in rows:
-        for side, prices, quantities in (
-            (bids, row.bid_price, row.bid_quantity), (asks, row.ask_price, row.ask_quantity),
-        ):  # fmt: skip
-            for price, quantity in zip(prices, quantities, strict=True):
-                if Decimal(quantity):
-                    side[Decimal(price)] = [price, quantity]
-                else:
-                    side.pop(Decimal(price), None)
-    return [bids[price] for price in sorted(bids, reverse=True)], [asks[price] for price in sorted(asks)]
+        book.change(
+            zip(row.bid_price, row.bid_quantity, strict=True), zip(row.ask_price, row.ask_quantity, strict=True)
+        )
+    return [list(level) for level in book.bids.best(ALL)], [list(level) for level in book.asks.best(ALL)]
 
 
 def _seconds(interval: str) -> int:

@@ -1,5 +1,6 @@
 """Where a connection's first gap begins after whatever became of shared memory, and who ends the gaps left open."""
 
+import errno
 import itertools
 import os
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from ring_records import event_of
 from samples import NS, trade
 
-from wsadapter import metrics
+from wsadapter import files, metrics
 from wsadapter.config.model import SocketConfig
 from wsadapter.events import Gap, StreamType
 from wsadapter.events.gaps import GapCause, begin, ended
@@ -584,6 +585,62 @@ def test_a_connection_that_a_start_finds_with_other_streams_ends_what_is_open_in
 
     assert (end.gap_id, end.ended_ns) == (begun.gap_id, NS + 50)
     assert (second.received_ns("a"), second.received_ns("b")) == (0, NS + 5)
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("symbol", ["OLD", "NEW"], ids=["brought back", "other symbols"])
+def test_a_page_that_is_newer_than_the_file_of_a_full_disk_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, symbol: str
+) -> None:
+    kept: Connections = {"a": ("BTCUSDT",)} if symbol == "OLD" else {"a": ("BTCUSDT",), "b": ("OLD",)}
+    both: Connections = {"a": ("BTCUSDT",), "b": (symbol,)}
+    site = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("OLD",)})
+    months_after(site, NS + 1, kept, NS + 90)
+    site.state.flush()
+    site.observe()
+    site.state.flush()
+    with monkeypatch.context() as full:
+        full.setattr(files, "replace", no_space)
+        site.reload(both)
+        receive(site.ingest("b"), NS + 200 * SECOND)
+        lose_connection(site.ingests["b"], NS + 201 * SECOND)
+        *_, begun = site.delivered("b")
+        site.observe()
+        site.crash()
+    second = Supervisor(tmp_path, both, NS + 300 * SECOND)
+    receive(second.ingest("a"), NS + 300 * SECOND)
+    second.observe()
+
+    assert second.received_ns("b") == NS + 200 * SECOND
+    assert [gap.gap_id for gap in second.states.of("b").open_gaps] == [begun.gap_id]
+    assert not second.states.of("b").gone
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["while it is away", "when it was gone"])
+def test_what_opens_between_the_last_look_and_a_kill_ends_when_its_connection_comes_back(
+    tmp_path: Path, gone: bool
+) -> None:
+    first = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("OLD",)})
+    receive(first.ingest("b"), NS + 5)
+    first.observe()
+    lose_connection(first.ingests["b"], NS + 6)  # the file does not know of it
+    *_, begun = first.delivered("b")
+    first.crash()
+    both: Connections = {"a": ("BTCUSDT",), "b": ("NEW",)}
+    second = Supervisor(tmp_path, {"a": ("BTCUSDT",)}, NS + 50)
+    if gone:
+        second.settle()
+        second.stop()
+        second = Supervisor(tmp_path, both, NS + 90)
+    else:
+        second.now_ns = NS + 90
+        second.reload(both)
+    ends = [event for name in both for event in second.delivered(name)]
+
+    assert [(end.gap_id, end.ended_ns) for end in ends] == [(begun.gap_id, NS + 90)]
 
 
 def test_what_opens_after_a_connection_came_back_ends_when_its_exchange_changes(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ from wsadapter.supervision.process import ChildSpec
 
 _GAP_ID: Final = re.compile(r"[0-9]{1,19}:[0-9]{1,18}")
 SAVE_SECONDS: Final = 3.0
+OLD_NS: Final = int(5 * SAVE_SECONDS * 1e9)
+"""So far behind a page the file is not only late: a full disk has not taken what came since."""
 MOST: Final = 4096
 """Connections and polled symbols in the file: the newest."""
 LAST_RECEIVE: Final = cells_of("last_receive_ns")
@@ -52,8 +54,9 @@ UNOWNED: Final = ""
 
 class ConnectionState(Struct, omit_defaults=True):
     """Times in ns since the epoch, UTC; 0 = never. ``open_gaps``: as they began, with gap_id; ``ending``: those whose
-    end is in the ring and not delivered. ``carries``: exchange and name of each subscription. ``gone``: a reload that
-    is over, or an earlier start, has taken the connection away."""
+    end is in the ring and not delivered. ``ended``: gap_id of the last one of the whole connection whose end others
+    say. ``carries``: exchange and name of each subscription. ``gone``: a reload that is over, or an earlier start, has
+    taken the connection away."""
 
     received: int = 0
     delivered: int = 0
@@ -61,6 +64,7 @@ class ConnectionState(Struct, omit_defaults=True):
     ending: list[Gap] = []
     carries: list[str] = []
     gone: bool = False
+    ended: str = ""
 
 
 class RingPosition(Struct, frozen=True):
@@ -181,9 +185,7 @@ class ConnectionStates:
     def _newest(self) -> dict[str, int | ConnectionState]:
         kept = sorted(self._known.items(), key=lambda entry: (bool(entry[1].open_gaps), entry[1].received))[-MOST:]
         return {
-            name: ConnectionState(
-                state.received, state.delivered, list(state.open_gaps), list(state.ending), state.carries, state.gone
-            )
+            name: msgspec.structs.replace(state, open_gaps=list(state.open_gaps), ending=list(state.ending))
             for name, state in kept
             if state != ConnectionState()
         }
@@ -216,16 +218,17 @@ class ConnectionStates:
 
     def _was_of_another(self, plan: ConnectionPlan, page: StatsPage) -> bool:
         """Whether the page is of another connection of this name: to another venue, or of an earlier supervisor's that
-        is no more. What is open there ends there, and nothing of it is missing here. What is counted stays."""
+        is no more. What is open there ends there, and nothing of it is missing here. What is counted stays. A file that
+        is old has no say."""
         name, state = plan.connection, self.of(plan.connection)
         before = next((each.partition(":")[0] for each in state.carries), plan.exchange)
         goes_on = name in self._live or (name not in self._former and _goes_on(state, plan))
-        if before == plan.exchange and goes_on:
+        is_old = name not in self._live | self._former and page["last_receive_ns"] > state.received + OLD_NS
+        if is_old or (before == plan.exchange and goes_on):
             return False
-        has_ended = name in self._former or state.gone
-        whole = None if has_ended else connection_gap(page.read(), msgspec.structs.replace(plan, exchange=before))
+        whole = connection_gap(page.read(), msgspec.structs.replace(plan, exchange=before))
         of_streams = [gap for gap in state.open_gaps if not of_connection(gap)]
-        self._disown(name, [*([whole] if whole is not None else []), *of_streams])
+        self._disown(name, [*([whole] if whole is not None and whole.gap_id != state.ended else []), *of_streams])
         state.open_gaps = []
         streams = (stream_cell(cell, each.name) for cell in STREAM_CELLS for each in plan.subscriptions)
         for cell in (*LAST_RECEIVE, "gap_epoch", "gap_position", "gap_started_ns", *streams):
@@ -256,7 +259,7 @@ class ConnectionStates:
         for each in set(state.carries).difference(carries):
             if self._carriers.get(each) is state:  # its time goes on, without this one
                 self._carriers[each] = ConnectionState(state.received, carries=[each])
-        state.carries, self._settled = carries, False
+        state.carries, state.gone, self._settled = carries, False, False
         self._live.add(plan.connection)
         self._former.discard(plan.connection)
         self._carriers |= dict.fromkeys(carries, state)
@@ -329,6 +332,7 @@ class ConnectionStates:
     def _disown(self, name: str, gaps: Iterable[Gap]) -> None:
         gone = list(gaps)
         state, unowned = self.of(name), self.of(UNOWNED)
+        state.ended = next((gap.gap_id for gap in gone if of_connection(gap)), state.ended)
         unowned.open_gaps = [*unowned.open_gaps, *gone]
         state.open_gaps = [gap for gap in state.open_gaps if gap not in gone]
 

@@ -87,6 +87,16 @@ class ResolvedConfig(Struct, frozen=True):
             if each.selection is not None
         }
 
+    @property
+    def awaited(self) -> frozenset[str]:
+        """Exchanges whose listing a feed waits for. One whose listing fits nothing waits for symbols that come."""
+        waits = {each.feed for each in self.waiting}
+        return frozenset(
+            each.feed.exchange
+            for each in self.ruled
+            if each.feed.name in waits and not _says(each.listing, parsed(each.feed.symbols))
+        )
+
 
 def rest_host(feed: Feed) -> str:
     """Where what a feed needs over REST is asked for; empty where its venue has no REST side, or where the streams come
@@ -195,10 +205,9 @@ def _resolved(
     feed: Feed, rules: Rules, listing: KeptListing | None, host: str, before: FeedSymbols
 ) -> tuple[RuledFeed, str]:
     """And why it waits, where it does."""
-    if listing is None:
-        return _as_before(feed, None, before, f"no listing of {feed.exchange} yet, asked for at {host}")
-    if rules.tops and not listing.volumes:
-        return _as_before(feed, listing, before, f"no turnovers of {feed.exchange} yet, asked for at {host}")
+    if listing is None or not _says(listing, rules):
+        missing = "listing" if listing is None else "turnovers"
+        return _as_before(feed, listing, before, f"no {missing} of {feed.exchange} yet, asked for at {host}")
     market = market_of(feed.exchange, listing)
     fitting = tuple(symbol for symbol in (*market.trading, *market.halted) if not _unfit(symbol))
     offers_all = not _refusal(feed, fitting)  # a thousand times faster than one by one
@@ -212,6 +221,11 @@ def _resolved(
         symbol, reason = next(iter(selection.unoffered.items()))
         return _as_before(feed, listing, before, f"no symbol of {feed.exchange} fits; {symbol}: {reason}")
     return _as_before(feed, listing, before, f"its rules fit no symbol that {feed.exchange} trades")
+
+
+def _says(listing: KeptListing | None, rules: Rules) -> bool:
+    """Whether it is there, with what the rules go by."""
+    return listing is not None and bool(listing.volumes or not rules.tops)
 
 
 def _as_before(feed: Feed, listing: KeptListing | None, before: FeedSymbols, reason: str) -> tuple[RuledFeed, str]:

@@ -241,6 +241,31 @@ def test_what_waits_for_its_listing_at_a_start_is_not_gone(tmp_path: Path) -> No
     site.close()
 
 
+@pytest.mark.parametrize("rule", ["", '"PUMP*USDT"'], ids=["another exchange waits", "its rule fits nothing"])
+def test_a_feed_that_waits_for_good_holds_back_only_whom_it_may_take_over(tmp_path: Path, rule: str) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    keep(tmp_path / "state", *SYMBOLS)
+    bybit = SECOND_FEED.replace("BTCUSDT", "*USDT")
+    waits = binance("ruled", rule) if rule else bybit
+    site = Site(tmp_path, more=waits + binance("other", '"ETHUSDT"'))
+    assert len(site.run._assembly.resolved.waiting) == 1
+    site.prepare()
+    site.run.states.of("b-linear-0").carries = ["bybit:publicTrade.BTCUSDT"]
+    other = next(spec for spec in site.run.specs if spec.name == "other-market-0")
+    site.configure(more=waits)
+    assert site.run.reload() is not None
+    site.leave(other)
+    site.prepare()
+
+    assert site.is_gone("other-market-0")
+    assert site.is_gone("b-linear-0") == bool(rule), "it may get its symbol back"
+    site.configure()
+    assert site.run.reload() is not None
+    site.prepare()
+    assert site.is_gone("b-linear-0"), "nobody waits any more"
+    site.close()
+
+
 def test_a_rule_that_comes_while_a_feed_runs_stops_nothing(site: Site) -> None:
     site.configure(symbols='"*USDT"')
     changed = site.run.reload()

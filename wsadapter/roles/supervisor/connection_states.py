@@ -19,7 +19,7 @@ What that is good for, before a child has its first process:
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from concurrent.futures import Future
 from typing import Final
 
@@ -100,8 +100,8 @@ class ConnectionStates:
         """Connections that this run began without, and has not had since: what was open of them has ended."""
         self._carriers = self._carried_by()
         """Exchange and subscription -> the connection that has, or had, it."""
-        self._settled = False
-        """Since the last reload it was seen who is gone."""
+        self._settled: Set[str] | None = None
+        """Since the last reload it was seen who is gone: but at these exchanges."""
         self.all_started = False
         """Of each child that was observed something is known."""
         self._saving: Future[bool] | None = None
@@ -144,18 +144,19 @@ class ConnectionStates:
         self.observe([(spec, page)])
         if for_good:
             self._live.discard(_connection(spec))
-            self._settled = False
+            self._settled = None
             self._disown(_connection(spec), self.of(_connection(spec)).open_gaps)
             self._end_unowned(spec, page)
 
-    def settle(self) -> None:
-        """The start or a reload is over: each child that it brings was prepared, and no feed waits for its symbols. Who
-        has no child then is gone."""
-        if self._settled:
+    def settle(self, awaited: Set[str] = frozenset()) -> None:
+        """The start or a reload is over: each child that it brings was prepared. Who has no child then is gone, but at
+        the ``awaited`` exchanges: a feed that waits for their listings may take their streams over."""
+        if self._settled == awaited:
             return
         for name, state in self._known.items():
-            state.gone = bool(state.carries) and name not in self._live
-        self._carriers, self._settled = self._carried_by(), True
+            if awaited.isdisjoint(each.partition(":")[0] for each in state.carries):
+                state.gone = bool(state.carries) and name not in self._live
+        self._carriers, self._settled = self._carried_by(), awaited
 
     def observe(self, children: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         """See how far each connection is."""
@@ -259,7 +260,7 @@ class ConnectionStates:
         for each in set(state.carries).difference(carries):
             if self._carriers.get(each) is state:  # its time goes on, without this one
                 self._carriers[each] = ConnectionState(state.received, carries=[each])
-        state.carries, state.gone, self._settled = carries, False, False
+        state.carries, state.gone, self._settled = carries, False, None
         self._live.add(plan.connection)
         self._former.discard(plan.connection)
         self._carriers |= dict.fromkeys(carries, state)

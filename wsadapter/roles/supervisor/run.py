@@ -211,8 +211,8 @@ class Run(Application):
             self._observe_at = now + SAVE_SECONDS
             with _not_fatal("how far the connections are is not kept"):
                 self.states.observe(pages)
-                if not (self._brought or self._going or self._assembly.resolved.waiting):
-                    self.states.settle()
+                if not (self._brought or self._going):
+                    self.states.settle(self._assembly.resolved.awaited)
                 self.states.save()
 
     def lost_segments(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -527,9 +528,11 @@ def test_a_symbol_that_waits_for_its_new_connection_is_missed_since_its_former_o
     assert site.received_ns("new") == NS + 1
 
 
-def test_a_symbol_that_a_running_connection_gives_up_is_missed_since_then(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["", "stopped", "killed", "reboot"])
+def test_a_symbol_that_a_running_connection_gives_up_is_missed_since_then(tmp_path: Path, end: str) -> None:
     site = Supervisor(tmp_path, A)
     receive(site.ingest(), NS + 1)
+    site.delivered()
     site.settle()
     site.rings.open(["a", "new"])
     _, page = site.children["a"]
@@ -537,9 +540,32 @@ def test_a_symbol_that_a_running_connection_gives_up_is_missed_since_then(tmp_pa
     site.states.changed(*site.children["a"])
     receive(site.ingests["a"], NS + 90)
     site.observe()  # others stop meanwhile
+    if end:
+        site.stop() if end == "stopped" else site.crash()
+        if end == "reboot":
+            reboot()
+        site = Supervisor(tmp_path, {"a": ("BTCUSDT",)})
+        site.observe()  # there is no memory for the page of the new one
+        site.rings.open(["a", "new"])
     site.add({"new": ("ETHUSDT",)})
 
     assert site.received_ns("new") == NS + 1
+    site.settle()
+    site.stop()
+    assert {*json.loads((tmp_path / "connections.json").read_bytes())} == {"a", "new"}, "it is over"
+
+
+@pytest.mark.parametrize("line", ["x", "x-r2"])
+def test_a_redundant_feed_with_another_name_misses_what_came_since_its_last_line(tmp_path: Path, line: str) -> None:
+    site = Supervisor(tmp_path, {"x": ("BTCUSDT",), "x-r2": ("BTCUSDT",)})
+    receive(site.ingest("x-r2"), NS + 1)
+    receive(site.ingest("x"), NS + 1)
+    site.settle()
+    receive(site.ingests[line], NS + 90)  # the other one is down
+    site.observe()
+    site.reload({"y": ("BTCUSDT",), "y-r2": ("BTCUSDT",)})
+
+    assert (site.received_ns("y"), site.received_ns("y-r2")) == (NS + 90, NS + 90)
 
 
 @pytest.mark.parametrize("settled", ["gone", "gone and started", "it waited for its listing"])

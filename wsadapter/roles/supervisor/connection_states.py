@@ -50,6 +50,8 @@ NEWER_VERSIONS: Final = 2
 """What a file that is some seconds old may not know of a gap: its end, and its repair."""
 UNOWNED: Final = ""
 """Instead of a connection: the gaps that still wait for a ring to be ended in."""
+GIVEN_UP: Final = ":"
+"""Behind a connection in the name of what it had, until the start or reload is over. No connection's own has it."""
 
 
 class ConnectionState(Struct, omit_defaults=True):
@@ -90,7 +92,7 @@ class ConnectionStates:
         self._file = _file(directory)
         self._known = {name: _state(value) for name, value in self._file.read().items()}
         for name, state in self._known.items():
-            if state.delivered and name not in self._with_ring:
+            if state.delivered and _ring_of(name) not in self._with_ring:
                 state.received = state.delivered  # what is in a ring that was lost is missing, too
         self._waiting: dict[str, tuple[RingPosition, int, list[Gap]]] = {}
         """Connection -> a position of its ring, when what lies below it was received, and which gaps end below it."""
@@ -98,8 +100,6 @@ class ConnectionStates:
         """Connections of this run that no reload has taken away."""
         self._former: set[str] = set()
         """Connections that this run began without, and has not had since: what was open of them has ended."""
-        self._carriers = self._carried_by()
-        """Exchange and subscription -> the connection that has, or had, it."""
         self._settled: Set[str] | None = None
         """Since the last reload it was seen who is gone: but at these exchanges."""
         self.all_started = False
@@ -153,10 +153,14 @@ class ConnectionStates:
         the ``awaited`` exchanges: a feed that waits for their listings may take their streams over."""
         if self._settled == awaited:
             return
-        for name, state in self._known.items():
-            if awaited.isdisjoint(each.partition(":")[0] for each in state.carries):
-                state.gone = bool(state.carries) and name not in self._live
-        self._carriers, self._settled = self._carried_by(), awaited
+        for name, state in tuple(self._known.items()):
+            if not awaited.isdisjoint(each.partition(":")[0] for each in state.carries):
+                continue
+            state.gone = bool(state.carries) and name not in self._live
+            if state.gone and GIVEN_UP in name:
+                del self._known[name]
+                self._waiting.pop(name, None)
+        self._settled = awaited
 
     def observe(self, children: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         """See how far each connection is."""
@@ -241,7 +245,7 @@ class ConnectionStates:
         own = self.of(plan.connection)
         if own.received and _goes_on(own, plan):
             return own.received
-        before = [self._carriers.get(each) for each in _carried(plan)]
+        before = self._carriers(plan)
         if taken_over := [state.received for state in before if state and state.received and not state.gone]:
             return min(taken_over)
         # brought back: as a whole, or what was away for months would make a gap of what was not
@@ -249,26 +253,35 @@ class ConnectionStates:
         return max(back, default=0) if len(back) == len(before) else 0
 
     def _begin_anew(self, name: str, since_ns: int) -> None:
-        """The name alone is what it was. Who has its former streams now finds in the former state since when."""
+        """The name alone is what it was."""
         former = self.of(name)
+        self._give_up(name, former.carries)
         self._disown(name, former.open_gaps)
         self._waiting.pop(name, None)
         self._known[name] = ConnectionState(since_ns, ending=former.ending)
 
     def _carry(self, plan: ConnectionPlan) -> None:
         state, carries = self.of(plan.connection), _carried(plan)
-        for each in set(state.carries).difference(carries):
-            if self._carriers.get(each) is state:  # its time goes on, without this one
-                self._carriers[each] = ConnectionState(state.received, carries=[each])
+        self._give_up(plan.connection, set(state.carries).difference(carries))
         state.carries, state.gone, self._settled = carries, False, None
         self._live.add(plan.connection)
         self._former.discard(plan.connection)
-        self._carriers |= dict.fromkeys(carries, state)
 
-    def _carried_by(self) -> dict[str, ConnectionState]:
-        """Who is there counts before who is gone, and of several who received last."""
-        states = sorted(self._known.values(), key=lambda state: (not state.gone, state.received))
-        return {each: state for state in states for each in state.carries}
+    def _give_up(self, name: str, streams: Iterable[str]) -> None:
+        """Who has these now finds here since when, in this run or the next. The connection's time goes on."""
+        state, given = self.of(name), sorted(streams)
+        if state.received and given:
+            self._known[f"{name}{GIVEN_UP}{state.received}{GIVEN_UP}{given[0]}"] = ConnectionState(
+                state.received, state.delivered, carries=given, gone=state.gone
+            )
+
+    def _carriers(self, plan: ConnectionPlan) -> list[ConnectionState | None]:
+        """Who has, or had, each subscription. Who is there counts before who is gone, and of several who received
+        last."""
+        carried, states = _carried(plan), sorted(self._known.values(), key=lambda each: (not each.gone, each.received))
+        wanted = set(carried)
+        found = {each: state for state in states for each in wanted.intersection(state.carries)}
+        return [found.get(each) for each in carried]
 
     def _adopt_ring(self, name: str) -> None:
         """The connection has a ring from now on. With one that was lost went the ends that were in it."""
@@ -318,7 +331,7 @@ class ConnectionStates:
         state = self.of(name)
         if state.received and not state.delivered:
             state.delivered = started_ns  # nothing ever was
-        if (now := self._progress(name)) is None:
+        if (now := self._progress(_ring_of(name))) is None:
             return
         waiting = self._waiting.get(name)
         if now.head >= now.tail:
@@ -385,6 +398,10 @@ def _goes_on(state: ConnectionState, plan: ConnectionPlan) -> bool:
 
 def _carried(plan: ConnectionPlan) -> list[str]:
     return [f"{plan.exchange}:{each.name}" for each in plan.subscriptions]
+
+
+def _ring_of(name: str) -> str:
+    return name.partition(GIVEN_UP)[0]
 
 
 def _connection(spec: ChildSpec) -> str:

@@ -11,8 +11,8 @@ What that is good for, before a child has its first process:
 * The first gap of a connection begins where its page, or the page's predecessor, last received; when its ring is gone
   too (a reboot, a loss of power) where it was last delivered: what lay in the ring is missing as well. One with a new
   page takes its streams over from whoever had them when this run or this reload began; the time of its name, and what
-  a page says that an earlier run left, are its own only where the streams are. What earlier reloads took away is
-  missing where all of the connection comes back.
+  a page says that an earlier run left, are its own only where the streams are, or where the page is newer than the
+  file. What earlier reloads took away is missing where all of the connection comes back.
 * A gap of the connection that was open goes on, under its name. One of a stream, or of what the configuration does not
   have any more, ends: until now at most (`wsadapter.roles.supervisor.ended_gaps`).
 """
@@ -229,11 +229,12 @@ class ConnectionStates:
         before = next((each.partition(":")[0] for each in state.carries), plan.exchange)
         goes_on = name in self._live or (name not in self._former and _goes_on(state, plan))
         is_old = name not in self._live | self._former and page["last_receive_ns"] > state.received + OLD_NS
-        if is_old or (before == plan.exchange and goes_on):
-            return False
         whole = connection_gap(page.read(), msgspec.structs.replace(plan, exchange=before))
+        has_ended = whole is not None and whole.gap_id == state.ended
+        if is_old or (before == plan.exchange and goes_on and not has_ended):
+            return False
         of_streams = [gap for gap in state.open_gaps if not of_connection(gap)]
-        self._disown(name, [*([whole] if whole is not None and whole.gap_id != state.ended else []), *of_streams])
+        self._disown(name, [*([whole] if whole is not None and not has_ended else []), *of_streams])
         state.open_gaps = []
         streams = (stream_cell(cell, each.name) for cell in STREAM_CELLS for each in plan.subscriptions)
         for cell in (*LAST_RECEIVE, "gap_epoch", "gap_position", "gap_started_ns", *streams):

@@ -1,5 +1,9 @@
 """Where a log is read on that no longer holds the next offset, and what is published of what it lost."""
 
+import gc
+import select
+import socket
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +19,13 @@ from wsadapter.roles.consumer import dead_letters, endpoint_cells, housekeeping
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
-from wsadapter.roles.consumer.housekeeping import TAIL_LOOKBACK_MS, UNREAD_SECONDS, Housekeeping, LogEnds
+from wsadapter.roles.consumer.housekeeping import (
+    GARBAGE_SECONDS,
+    TAIL_LOOKBACK_MS,
+    UNREAD_SECONDS,
+    Housekeeping,
+    LogEnds,
+)
 from wsadapter.supervision.child import ChildState
 
 SPEC = BY_STREAM["trade"]
@@ -172,3 +182,21 @@ def running(monkeypatch: pytest.MonkeyPatch, group: Any) -> tuple[Housekeeping, 
     keeper._streams = {KEY[0]: SPEC.name}
     keeper._log_ends = LogEnds(0.0, {KEY: (0, 300)}, {}, {})
     return keeper, states
+
+
+def test_what_the_driver_gives_up_is_not_held_for_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket in a cycle is closed when the cycle is found: so few new objects would have none looked for."""
+    keeper, _ = running(monkeypatch, None)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        cycle: list[object] = [ours]
+        cycle.append(cycle)
+        gc.disable()
+        try:
+            del ours, cycle
+            keeper._collect_garbage(time.monotonic())
+            assert not select.select([theirs], [], [], 0)[0]
+            keeper._collect_garbage(time.monotonic() + GARBAGE_SECONDS)
+            assert select.select([theirs], [], [], 0)[0]
+        finally:
+            gc.enable()

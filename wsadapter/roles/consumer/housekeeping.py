@@ -8,6 +8,7 @@ makes inserts vanish without an error), and how many rows of the finished insert
 tables differ is in `blocked` until they agree again: nothing of it is inserted.
 """
 
+import gc
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
@@ -61,6 +62,10 @@ COMMIT_SECONDS: Final = 5.0
 """A commit that has failed for so long is no hiccup: the broker's reason is shown."""
 PATIENCE: Final = 3
 """Refusals of one batch in a row (read only, too many parts, no space) until the consumer is not `RUNNING` any more."""
+GARBAGE_SECONDS: Final = 60.0
+"""Between two looks for cycles, which hold on to sockets that the driver has given up (every ten minutes) and, after an
+error, to batches. By the number of new objects alone (`wsadapter.roles.consumer.__main__.GARBAGE`) none may come for
+hours."""
 UNREAD_SECONDS: Final = 60.0
 """The same of a partition whose log goes on and that gives nothing, though we have not paused it."""
 
@@ -112,6 +117,7 @@ class Housekeeping:
         self._health: Future[Health] | None = None
         self._next_health = time.monotonic() + HEALTH_SECONDS
         self._next_step = 0.0
+        self._next_collection = time.monotonic() + GARBAGE_SECONDS
         self._rebalances = 0
         self._kafka_thread = DaemonExecutor(1, "kafka")
         self._admin: Admin | None = None
@@ -143,9 +149,15 @@ class Housekeeping:
         self._check_health(now)
         self._check_log_ends(now)
         self._publish(ends, now)
+        self._collect_garbage(now)
         if self._group.topics_missing:
             self._group.topics_missing = False
             self._kafka_thread.call(lambda: ensure_topics(self._config.kafka, HEALTH_SECONDS))
+
+    def _collect_garbage(self, now: float) -> None:
+        if now >= self._next_collection:
+            self._next_collection = now + GARBAGE_SECONDS
+            gc.collect()
 
     def finish(self, until: float) -> None:
         """The last counts before the end, of ClickHouse if it still answers."""

@@ -514,6 +514,32 @@ def test_names_that_exchange_their_streams_take_their_times_along(tmp_path: Path
     assert (end.gap_id, end.ended_ns) == (begun.gap_id, NS + 50), "what a has now was never in it"
 
 
+@pytest.mark.parametrize(
+    "connections", [{"a": ("ETHUSDT",), "b": ("BTCUSDT",)}, {"x": ("ETHUSDT",), "y": ("BTCUSDT",)}]
+)
+def test_what_others_had_is_missed_since_then_though_a_reboot_comes_at_once(
+    tmp_path: Path, connections: Connections
+) -> None:
+    """Nothing is delivered yet of what the start has recorded, and its gap went with the ring."""
+    first = Supervisor(tmp_path, {"a": ("BTCUSDT",), "b": ("ETHUSDT",)})
+    for name in "ab":
+        receive(first.ingest(name), NS + 1)
+        first.delivered(name)
+    first.observe()
+    first.stop()
+    second = Supervisor(tmp_path, connections, NS + 600)
+    for name in connections:
+        process = second.ingest(name)
+        second.children[name][1]["started_ns"] = NS + 600
+        receive(process, NS + 601)
+    second.observe()
+    second.crash()
+    reboot()
+    third = Supervisor(tmp_path, connections, NS + 700)
+
+    assert [third.received_ns(name) for name in connections] == [NS + 1] * 2
+
+
 def test_a_symbol_that_waits_for_its_new_connection_is_missed_since_its_former_one_went(tmp_path: Path) -> None:
     site = Supervisor(tmp_path, {**A, "b": ("OLD", "SOLUSDT")})
     receive(site.ingest("b"), NS + 1)
@@ -769,6 +795,27 @@ def test_what_is_open_of_another_exchange_ends_there_and_nothing_is_missed_here(
     second.ingest().adopt_open_gaps(NS + 60)
     second.observe()
     assert (second.delivered(), second.states.of("a").open_gaps) == ([], [])
+
+
+@pytest.mark.parametrize("backlog", [1, 30])
+def test_a_ring_that_is_lost_makes_no_page_of_another_exchange_newer_than_the_file(
+    tmp_path: Path, backlog: int
+) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    receive(process, NS + SECOND)
+    first.delivered()
+    first.observe()
+    receive(process, NS + backlog * SECOND)
+    lose_connection(process, NS + backlog * SECOND)
+    first.observe()
+    first.crash()
+    Segment.unlink(first.rings.refs["a"].name)
+    second = Supervisor(tmp_path, A, NS + 100 * SECOND, exchange="bitget")
+
+    assert second.received_ns() == 0
+    assert second.states.of("a").open_gaps == []
+    assert [end.exchange for end in second.delivered()] == ["binance"]
 
 
 def test_an_end_that_finds_the_ring_full_waits(tmp_path: Path) -> None:

@@ -91,6 +91,8 @@ class ConnectionStates:
         self._with_ring = set(survived)
         self._file = _file(directory)
         self._known = {name: _state(value) for name, value in self._file.read().items()}
+        self._seen = {name: state.received for name, state in self._known.items()}
+        """How far the file had seen each connection."""
         for name, state in self._known.items():
             if state.delivered and _ring_of(name) not in self._with_ring:
                 state.received = state.delivered  # what is in a ring that was lost is missing, too
@@ -207,7 +209,8 @@ class ConnectionStates:
         self._adopt_ring(name)
         state, cells = self.of(name), page.read()
         if is_new:
-            state.received = since_ns
+            # what a reboot takes of the ring is missing from then on, too
+            state.received, state.delivered = since_ns, state.delivered or since_ns
             own = [gap for gap in state.open_gaps if of_connection(gap) and gap.exchange == plan.exchange]
             for gap in own[:1]:
                 _put_connection_gap(page, gap)
@@ -228,7 +231,7 @@ class ConnectionStates:
         name, state = plan.connection, self.of(plan.connection)
         before = next((each.partition(":")[0] for each in state.carries), plan.exchange)
         goes_on = name in self._live or (name not in self._former and _goes_on(state, plan))
-        is_old = name not in self._live | self._former and page["last_receive_ns"] > state.received + OLD_NS
+        is_old = name not in self._live | self._former and page["last_receive_ns"] > self._seen.get(name, 0) + OLD_NS
         whole = connection_gap(page.read(), msgspec.structs.replace(plan, exchange=before))
         has_ended = whole is not None and whole.gap_id == state.ended
         if is_old or (before == plan.exchange and goes_on and not has_ended):

@@ -451,14 +451,19 @@ def test_a_gap_that_begins_with_the_day_is_not_filled_by_that_day_alone(
     assert (account["series"][0]["gaps_repaired"], sql(bench, state)) == (1, [["repaired"]])
 
 
-def test_a_gap_of_both_kinds_of_trades_is_not_filled_by_one(bench: AuditBench, files: Path) -> None:
-    hour = START + 3600 * SECOND
-    bench.insert("gap", [gap(hour, hour + SECOND, symbol="BTCUSDT", stream="trade", repair_state="partial")])
+def insert_partial_gap_and_single_trade(bench: AuditBench, at_ns: int) -> None:
+    """Of trades, of which both kinds were recorded."""
+    bench.insert("gap", [gap(at_ns, at_ns + SECOND, symbol="BTCUSDT", stream="trade", repair_state="partial")])
     raw = {
         "exchange": "binance", "symbol": "BTCUSDT", "source": "WEBSOCKET", "aggregated": False, "trade_id": "1",
-        "trade_number": 1, "price": 1, "quantity": 1, "time": when(hour), "receive_time": when(hour), "version": 1,
+        "trade_number": 1, "price": 1, "quantity": 1, "time": when(at_ns), "receive_time": when(at_ns), "version": 1,
     }  # fmt: skip
     bench.insert("trade", [raw])
+
+
+def test_a_gap_of_both_kinds_of_trades_is_not_filled_by_one(bench: AuditBench, files: Path) -> None:
+    hour = START + 3600 * SECOND
+    insert_partial_gap_and_single_trade(bench, hour)
 
     _, account, _ = bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")
 
@@ -480,12 +485,7 @@ def test_a_gap_of_both_kinds_of_trades_is_not_filled_by_one(bench: AuditBench, f
 def test_files_of_both_kinds_and_of_two_days_fill_gaps_at_once(bench: AuditBench, files: Path, tmp_path: Path) -> None:
     hour = START + 3600 * SECOND
     write_day(tmp_path, "binance", "BTCUSDT", "2026-03-09", steps=1.5)
-    bench.insert("gap", [gap(hour, hour + SECOND, symbol="BTCUSDT", stream="trade", repair_state="partial")])
-    raw = {
-        "exchange": "binance", "symbol": "BTCUSDT", "source": "WEBSOCKET", "aggregated": False, "trade_id": "1",
-        "trade_number": 1, "price": 1, "quantity": 1, "time": when(hour), "receive_time": when(hour), "version": 1,
-    }  # fmt: skip
-    bench.insert("trade", [raw])
+    insert_partial_gap_and_single_trade(bench, hour)
 
     paths = [
         directory / f"BTCUSDT-{kind}-{day}.zip"

@@ -220,8 +220,8 @@ def test_of_a_symbol_that_a_reload_brings_back_nothing_is_missing_by_numbers(ben
     assert "open" in {one.repair_state for one in made.gaps()}
 
 
-@pytest.mark.parametrize("ring", [0, 1])
-def test_a_jump_is_told_though_a_reload_had_taken_the_symbol_from_one_connection(bench: MakeBench, ring: int) -> None:
+def back_after_a_day(bench: MakeBench) -> tuple[Bench, int]:
+    """Two connections with trades, of which a reload had taken the symbol from the first; and since when."""
     made = bench(2)
     for each in (0, 1):
         trades(made, each, 1000, 1001)
@@ -229,6 +229,12 @@ def test_a_jump_is_told_though_a_reload_had_taken_the_symbol_from_one_connection
     left_ns = made.now_ns
     made.now_ns += DAY
     away(made, 0, left_ns)
+    return made, left_ns
+
+
+@pytest.mark.parametrize("ring", [0, 1])
+def test_a_jump_is_told_though_a_reload_had_taken_the_symbol_from_one_connection(bench: MakeBench, ring: int) -> None:
+    made, _ = back_after_a_day(bench)
     made.now_ns += MS
     made.connections[1].write(event("trade", "ETHUSDT", 7, made.now_ns))
     made.drain()
@@ -242,13 +248,7 @@ def test_a_jump_is_told_though_a_reload_had_taken_the_symbol_from_one_connection
 @pytest.mark.parametrize("is_between", [False, True])
 def test_a_jump_outside_of_the_time_that_all_were_away_is_told(bench: MakeBench, is_between: bool) -> None:
     """One connection after the other was away; or both were, and trades have come since."""
-    made = bench(2)
-    for each in (0, 1):
-        trades(made, each, 1000, 1001)
-    made.drain()
-    left_ns = made.now_ns
-    made.now_ns += DAY
-    away(made, 0, left_ns)
+    made, left_ns = back_after_a_day(bench)
     made.now_ns += DAY
     away(made, 1, left_ns if not is_between else made.now_ns - DAY // 2)
     made.now_ns += DAY

@@ -447,6 +447,58 @@ def test_a_chain_that_goes_on_with_lower_numbers_goes_on(bench: MakeBench, is_la
     assert made.gaps() == []
 
 
+def numbered_book(bench: Bench, ring: int, number: int, kind: UpdateType) -> None:
+    """Of a venue whose books begin with a snapshot of some levels and whose changes are numbered without holes."""
+    is_whole = kind is UpdateType.SNAPSHOT
+    book = msgspec.structs.replace(
+        unnumbered(bench, 0, kind), level_limit=50 if is_whole else 0, event_time_ns=bench.now_ns,
+        transaction_time_ns=bench.now_ns, first_update_id=number, last_update_id=number,
+        previous_update_id=None if is_whole else number - 1,
+    )  # fmt: skip
+    bench.connections[ring].write(book)
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_book_that_begins_anew_takes_its_changes_along(bench: MakeBench, restarts: int, killed: bool) -> None:
+    """Whatever holes there were, and though one connection still brings changes of the old numbers."""
+    made = bench(2)
+    whole, change = UpdateType.SNAPSHOT, UpdateType.DELTA
+    for ring in (0, 1):
+        numbered_book(made, ring, 100_000, whole)
+        for number in (100_001, 100_010, 100_020, 100_021):
+            numbered_book(made, ring, number, change)
+    made.drain()
+    expected = [100_000, 100_001, 100_010, 100_020, 100_021]
+    for _ in range(restarts):
+        assert [m.last_update_id for m in made.events()] == expected
+        made.now_ns += 60_000 * MS
+        last = expected[-1]
+        for ring in (0, 1):
+            if ring:
+                made.cycle()
+            for number in (last + 1, last + 2):
+                numbered_book(made, ring, number, change)
+            made.connections[ring].write(
+                gap("sequence", made.now_ns, made.now_ns, made.now_ns, stream="depth", symbol="BTCUSDT")
+            )
+            numbered_book(made, ring, 1, whole)
+            for number in range(2, 9 + ring):
+                numbered_book(made, ring, number, change)
+            made.now_ns += MS
+        if killed:
+            made.restart()
+        made.drain()
+        expected += [last + 1, last + 2, *range(1, 10)]
+    made.now_ns += 3600_000 * MS
+    for ring in (0, 1):
+        for number in (10, 11, 12):
+            numbered_book(made, ring, number, change)
+    made.drain()
+
+    assert [m.last_update_id for m in made.events()] == [*expected, 10, 11, 12]
+
+
 def test_two_rings_that_wait_for_each_other_do_not_wait_for_ever(bench: MakeBench) -> None:
     made = bench(2)
     for ring in (0, 1):

@@ -22,6 +22,9 @@ number is the next one, too: the venue has begun to count anew and says so. Any 
 except of an event that happened minutes after the last new one: then the venue counts anew without a word, and the line
 begins again. Told again so late, as at a subscription, an event is a copy still: by its own time, and ``high`` always.
 
+A book whose number lies below those of its changes, seconds after the last such book, begins anew: no venue gives an
+older one. Its changes begin anew with it, and those from before it, which another ring brings later, are copies.
+
 Events that have only an id are in no order: the first ring that brings an id publishes it, and it is a copy when
 another one brings it. Nothing is held for them, and of a stream the last `REMEMBERED` ids, or an eighth more, are
 known.
@@ -44,6 +47,8 @@ from wsadapter.oldest import forget_oldest, most_kept
 RENEWED_NS: Final = 600_000_000_000
 """Copies come within seconds; the number of an event that happened so long after the newest one is none of the old."""
 NOT_AWAITED: Final = frozenset(word for word, numbering in NUMBERINGS.items() if not numbering.awaited)
+BOOK_RENEWED_NS: Final = 10_000_000_000
+"""Two connections are not so far apart that the book of one is older than what the other had so long before."""
 REMEMBERED: Final = 1 << 16
 """So many events of a stream without numbers are known by their ids, at least."""
 
@@ -57,7 +62,8 @@ class Precedence(Enum):
 class State(NamedTuple):
     """``hole_from``, ``hole_to``: numbers between them were not published; ``older_from``, ``older_to``: nor those of
     the hole before. ``moved_ns``: receive time of the event that moved ``high``; ``linked``: a bit for each ring. All
-    0: no event yet. ``high`` is the last word: it is stored last."""
+    0: no event yet. ``high`` is the last word: it is stored last. Of changes whose book has begun anew ``older_from``
+    is when it did, by the venue's clock, and ``older_to`` 0, until there were two holes."""
 
     older_from: int = 0
     older_to: int = 0
@@ -66,6 +72,10 @@ class State(NamedTuple):
     moved_ns: int = 0
     linked: int = 0
     high: int = 0
+
+    @property
+    def anew_ns(self) -> int:
+        return 0 if self.older_to else self.older_from
 
 
 NEW: Final = State()
@@ -85,6 +95,8 @@ class Arbitration:
         self.states = dict(kept)
         self._published: dict[str, dict[tuple[SequenceKey, tuple[Any, ...]], int]] = {}
         """Stream -> series and identity of its events that have no number -> the ring that brought each first."""
+        self.begun_anew: list[SequenceKey] = []
+        """Lines of changes that a book took along; whoever stores their states takes them out."""
 
     def judge(
         self, ring: int, place: Sequenced, received_ns: int, over: bool, happened_ns: int = 0
@@ -93,12 +105,14 @@ class Arbitration:
         key, number, previous, identity = place
         if identity is not None:
             return (Precedence.COPY if self._is_published(ring, key, identity) else Precedence.PASS), None
-        if (changes := _changes_of(key)) is not None and self.covered(changes, number, number):
+        if (changes := _unnumbered_changes(key)) is not None and self.covered(changes, number, number):
             return Precedence.COPY, None
         state, bit = self.states.get(key, NEW), 1 << ring
         before = state.high
         if number > before:
             goes_on = previous == before if previous is not None else state.linked & bit or key[0] in NOT_AWAITED
+            if not goes_on and 0 < happened_ns <= state.anew_ns:
+                return Precedence.COPY, None
             if not (goes_on or over or not before):
                 return Precedence.HOLD, None
             holes = state[:4] if goes_on else (*state[2:4], before, number)
@@ -108,7 +122,13 @@ class Arbitration:
         if previous == before > number:
             self.states[key] = State(0, 0, 0, 0, received_ns, bit, number)
             return Precedence.PASS, None
-        if number != before and min(received_ns, happened_ns or received_ns) - state.moved_ns > RENEWED_NS:
+        quiet_ns = min(received_ns, happened_ns or received_ns) - state.moved_ns
+        if quiet_ns > BOOK_RENEWED_NS and (book := _book_changes(key)) and self.states.get(book, NEW).high > number:
+            self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
+            self.states[book] = State(happened_ns or received_ns, 0, 0, number, received_ns, bit, number)
+            self.begun_anew.append(book)
+            return Precedence.PASS, None
+        if number != before and quiet_ns > RENEWED_NS:
             self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
             return Precedence.PASS, None
         if state.hole_from < number < state.hole_to:
@@ -146,7 +166,12 @@ class Arbitration:
         return last <= state.high and not any(begin < last and first < end for begin, end in holes)
 
 
-def _changes_of(key: SequenceKey) -> SequenceKey | None:
+def _book_changes(key: SequenceKey) -> SequenceKey | None:
+    """The line of the changes of a book that has a number; None for any other line."""
+    return (*key[:2], 0) if key[0] == StreamType.DEPTH and len(key) == 3 and key[2] else None
+
+
+def _unnumbered_changes(key: SequenceKey) -> SequenceKey | None:
     """The line of the changes of a book that has no number; None for any other line."""
     is_whole = key[0] == StreamType.DEPTH and key[3:] == (UpdateType.SNAPSHOT,)
     return (*key[:3], int(UpdateType.DELTA)) if is_whole else None

@@ -253,6 +253,9 @@ class RedundantReader:
         after = lines.states.get(place.key)
         if after is not None and after is not before:
             self._log.append((position, place.key, after))
+        while lines.begun_anew:
+            key = lines.begun_anew.pop()
+            self._log.append((position, key, lines.states[key]))
         if verdict is Precedence.COPY:
             word = BY_KIND[record[1]].name
             is_open = word == StreamType.KLINE and not message.closed

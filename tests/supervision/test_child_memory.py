@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from wsadapter.supervision.child import ARENAS
+from wsadapter.supervision.heap import ARENAS
 
 THREADS: Final = """
 import ctypes, sys, threading

@@ -37,6 +37,7 @@ from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterErr
 from wsadapter.shm import redo_log
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.heap import share_arenas
 from wsadapter.supervision.title import set_title
 
 LIFELINE: Final = 0
@@ -49,9 +50,6 @@ BEAT_SECONDS: Final = 0.5
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
 _MCL_CURRENT_AND_FUTURE: Final = 3
-_M_ARENA_MAX: Final = -8
-ARENAS: Final = 2
-"""Of the C library's memory: a few threads of each process allocate, most of the time one of them."""
 
 T = TypeVar("T")
 
@@ -356,7 +354,7 @@ def _read_arguments() -> ChildArgs:
 def place(process: ProcessConfig) -> None:
     """CPU affinity, niceness and memory of this process, as configured for its role; before it has threads. What the
     system refuses (a missing privilege, a limit) is logged and borne: slower recording beats none."""
-    _share_arenas()
+    share_arenas()
     if process.cpu:
         _attempt("cpu", lambda: os.sched_setaffinity(0, process.cpu))
     if process.nice:
@@ -370,14 +368,6 @@ def _attempt(setting: str, apply: Callable[[], object]) -> None:
         apply()
     except OSError as error:
         log.get_logger().warning("setting refused by the system, going on without", setting=setting, reason=str(error))
-
-
-def _share_arenas() -> None:
-    """Few arenas of the C library for all threads: each keeps what a large batch has needed once, and it has up to
-    eight a core. ``MALLOC_ARENA_MAX`` in the environment has the word; another C library goes its own way."""
-    if "MALLOC_ARENA_MAX" not in os.environ:
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)
 
 
 def _lock_memory() -> None:

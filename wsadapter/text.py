@@ -1,5 +1,6 @@
 """Text of others made fit for a log line, a message or a label: one line, bounded, nothing that moves a cursor."""
 
+from collections.abc import Sequence
 from typing import Final
 
 MAX_DETAIL: Final = 64
@@ -21,6 +22,12 @@ def sample(octets: bytes) -> str:
 def shown(text: str) -> str:
     """A word that a person wrote, as a message repeats it: in quotes."""
     return ascii(text if len(text) <= 40 else text[:40] + "...")
+
+
+def some(names: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 def first_line(error: BaseException) -> str:

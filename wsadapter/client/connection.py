@@ -31,7 +31,7 @@ from wsadapter.client.reader import ReceiveCount
 from wsadapter.client.rotation import AFTER_SECONDS, CHANGE_BACKOFF, RETRY_SECONDS, Reason, Rotation, due_in
 from wsadapter.client.rotation import CHECK_SECONDS as NEXT_CHECK_SECONDS
 from wsadapter.client.session import Lost
-from wsadapter.client.stream_watch import CHECK_SECONDS, StreamWatch, some
+from wsadapter.client.stream_watch import CHECK_SECONDS, StreamWatch
 from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.client.tap import Tap
 from wsadapter.client.terms import LeftStreams, Terms, added
@@ -41,6 +41,7 @@ from wsadapter.events.gaps import GapCause, begin, ended
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, ConnectionPlan, Exchange, Refused
 from wsadapter.log import Repeated
+from wsadapter.text import some
 
 logger = logging.getLogger(__name__)
 
@@ -476,7 +477,7 @@ class Connection:
             states.unanswered.update(verdict.resubscribe)
             socket.request(socket.exchange.resubscribe(tuple(verdict.resubscribe)))
             if verdict.renew:
-                self._rotate(f"silent: {some(verdict.renew)}", verdict.renew, verdict.trial)
+                self._rotate(f"silent: {some(verdict.renew, between=' ')}", verdict.renew, verdict.trial)
             socket.timers.set("streams", CHECK_SECONDS, self._check_streams)
 
     def _fail(self, error: BaseException) -> None:

@@ -16,9 +16,9 @@ from wsadapter.client.handler import BoundHandler
 from wsadapter.client.staleness import Staleness, StaleStreams
 from wsadapter.events import Gap
 from wsadapter.exchanges.venue import Cadence, Exchange
+from wsadapter.text import some
 
 CHECK_SECONDS: Final = 1.0
-NAMED: Final = 5
 """Streams named in a log line."""
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class StreamWatch:
             logger.error(
                 "%s: streams are still silent after a new subscription and a new connection: %s",
                 self._name,
-                some(verdict.alarm),
+                some(verdict.alarm, between=" "),
             )
         return verdict
 
@@ -84,7 +84,7 @@ class StreamWatch:
 
     def _warn(self, what: str, streams: list[str]) -> None:
         if streams:
-            logger.warning("%s: streams %s, subscribing anew: %s", self._name, what, some(streams))
+            logger.warning("%s: streams %s, subscribing anew: %s", self._name, what, some(streams, between=" "))
 
     def _publish(self, gaps: list[Gap]) -> None:
         if gaps and (handle := self._hooks.events.get(Gap)) is not None:
@@ -96,9 +96,3 @@ class StreamWatch:
 def _cadences(exchange: Exchange) -> dict[str, Cadence]:
     """Of all streams: one that may be silent for ever may be refused."""
     return {name: exchange.cadences.get(name, Cadence()) for name in exchange.last_receive_ns}
-
-
-def some(names: list[str]) -> str:
-    """For a log line."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return " ".join(names[:NAMED]) + more

@@ -26,6 +26,7 @@ from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.errors import AUTHORIZATION, Heard
 from wsadapter.kafka.settings import LIBRDKAFKA, admin_config, consumer_config, group_id, producer_config
 from wsadapter.kafka.topics import partitions_of, topic_name
+from wsadapter.text import some
 
 STEP_SECONDS: Final = 1.0
 CERTAIN: Final = (Reason.TLS, Reason.AUTHENTICATION, Reason.AUTHORIZATION)
@@ -153,7 +154,7 @@ def _check_allowed(kafka: KafkaConfig, there: set[str], timeout: float) -> None:
     refused += _refused("read group", groups.items())
     refused += _missing_operations(f"group {group}", groups[group], (AclOperation.READ,))
     if refused:
-        text = Reason.AUTHORIZATION.sentence(f"Kafka at {kafka.bootstrap_servers}", _bounded(refused))
+        text = Reason.AUTHORIZATION.sentence(f"Kafka at {kafka.bootstrap_servers}", some(refused))
         raise ServiceUnavailable(text, Reason.AUTHORIZATION)
 
 
@@ -171,8 +172,3 @@ def _missing_operations(what: str, answer: Future[Any], needed: Iterable[AclOper
     if answer.exception() is not None or not (allowed := answer.result().authorized_operations):
         return []
     return [f"{operation.name.lower()} {what}" for operation in needed if operation not in allowed]
-
-
-def _bounded(texts: list[str]) -> str:
-    more = f" and {len(texts) - 5} more" if len(texts) > 5 else ""
-    return ", ".join(texts[:5]) + more

@@ -4,6 +4,9 @@ The configuration as a whole goes to every child beside its order. An order trav
 untouched at a reload.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from msgspec import Struct
 
 from wsadapter.config.model import RecordConfig, SocketConfig
@@ -11,6 +14,12 @@ from wsadapter.config.shards import Shard
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.listings.feeds import ListingSource, WaitingFeed
 from wsadapter.recordings import Header
+
+CLIENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "kafka": ("serializer", "consumer", "repairer"),
+    "clickhouse": ("consumer",),
+}
+"""Role of a stand-in -> roles of those who wait for it."""
 
 
 class RecordOrder(Struct, frozen=True):

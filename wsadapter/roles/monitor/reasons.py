@@ -4,19 +4,12 @@ What several processes say alike is one line that names them. A process that wai
 what it waits for; and where the service is a stand-in of this run that is not there, its clients say nothing at all.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-MAX_NAMED: Final = 5
-"""Processes that are named in one line."""
-CLIENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "serializer": ("kafka",),
-    "consumer": ("kafka", "clickhouse"),
-    "repairer": ("kafka",),
-}
-"""Role -> roles of the stand-ins that it is a client of."""
+from wsadapter.roles.orders import CLIENTS
+from wsadapter.text import some
 
 
 class Cause(Struct, frozen=True):
@@ -37,21 +30,16 @@ def lines(causes: Iterable[Cause]) -> list[str]:
         named = names.setdefault(cause.text, [])
         if cause.name not in named:
             named.append(cause.name)
-    return [f"{_joined(named)}: {text}" for text, named in names.items()]
+    return [f"{some(named)}: {text}" for text, named in names.items()]
 
 
 def _without_consequences(causes: list[Cause]) -> list[Cause]:
-    services = {service for services in CLIENTS.values() for service in services}
-    missing = {cause.role for cause in causes if cause.role in services}
+    missing = {cause.role for cause in causes if cause.role in CLIENTS}
+    waiting = {role for service in missing for role in CLIENTS[service]}
     explained = {cause.name for cause in causes if not cause.is_waiting}
     return [
         cause
         for cause in causes
         if cause.service not in missing
-        and not (cause.is_waiting and (cause.name in explained or missing & {*CLIENTS.get(cause.role, ())}))
+        and not (cause.is_waiting and (cause.name in explained or cause.role in waiting))
     ]
-
-
-def _joined(names: list[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more

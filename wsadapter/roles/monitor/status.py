@@ -12,6 +12,7 @@ from wsadapter.roles.monitor.history import History, spooled_bytes
 from wsadapter.roles.monitor.open_gaps import open_gaps
 from wsadapter.roles.monitor.reasons import Cause
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
+from wsadapter.text import some
 from wsadapter.times import SECOND, short
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
@@ -29,8 +30,6 @@ ORDER_NS: Final = 60 * SECOND
 COMMIT_FAILED_NS: Final = 30 * SECOND
 """Each insert waits for a commit; one that fails for longer is no election of a leader."""
 MAX_REASONS: Final = 100
-MAX_NAMED: Final = 5
-"""Streams named in one reason."""
 
 
 def status(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]:
@@ -201,8 +200,7 @@ def _subscriptions(child: Reading) -> Iterator[Cause]:
     for state, says in ((0, "not acked"), (4, "refused")):
         names = [name for name, value in child.by("stream_state").items() if value == state]
         if names:
-            more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-            yield Cause(child.name, f"{says}: {', '.join(names[:MAX_NAMED])}{more}")
+            yield Cause(child.name, f"{says}: {some(names)}")
 
 
 def _supervisor(snapshot: Snapshot) -> dict[str, Any]:

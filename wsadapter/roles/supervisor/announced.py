@@ -7,20 +7,16 @@ Owns one eventfd a process of a service, for the life of the run.
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import structs
 
+from wsadapter.roles.orders import CLIENTS
 from wsadapter.supervision.child import Awaited
 from wsadapter.supervision.process import ChildSpec
 
 PATIENCE_SECONDS: Final = 30.0
-CLIENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "kafka": ("serializer", "consumer", "repairer"),
-    "clickhouse": ("consumer",),
-}
-"""Role of a stand-in -> roles of those who wait for it."""
 
 
 class Announced:

@@ -6,6 +6,7 @@ from typing import Final
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.orders import IngestOrder
 from wsadapter.supervision.process import ChildSpec
+from wsadapter.text import some
 
 NAMED: Final = 10
 """Symbols and connections named in one phrase."""
@@ -41,12 +42,7 @@ def _subjects(subscriptions: Iterable[Subscription]) -> str:
     symbols: dict[tuple[str, ...], list[str]] = {}
     for symbol, said_of_it in words.items():
         symbols.setdefault(tuple(said_of_it), []).append(symbol)
-    return "; ".join(f"{_some(names)} {', '.join(streams)}" for streams, names in symbols.items())
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return " ".join(names[:NAMED]) + more
+    return "; ".join(f"{some(names, NAMED, ' ')} {', '.join(streams)}" for streams, names in symbols.items())
 
 
 def _by_name(specs: Iterable[ChildSpec]) -> dict[str, ChildSpec]:

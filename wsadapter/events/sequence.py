@@ -67,10 +67,12 @@ class Numbering:
         """None for an event that cannot be told from others."""
         self.awaited = all(rule.awaited for rule in spec.sequence if isinstance(rule, Rising | Dated))
         self.only_by_id = bool(spec.sequence) and all(isinstance(rule, Identified) for rule in spec.sequence)
-        self.is_numbered = any(
-            isinstance(rule, Contiguous | Chained | Timed) or (isinstance(rule, Rising) and not _is_time(rule))
+        self.is_counted = any(
+            isinstance(rule, Contiguous | Chained) or (isinstance(rule, Rising) and not _is_time(rule))
             for rule in spec.sequence
         )
+        """Whether the venue counts its events: such numbers may begin anew."""
+        self.is_numbered = self.is_counted or any(isinstance(rule, Timed) for rule in spec.sequence)
         """Whether its events have an order beside that of their times."""
 
         self._spans = next((rule.spans for rule in self.rules if isinstance(rule, Identified)), None)

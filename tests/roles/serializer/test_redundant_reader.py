@@ -499,6 +499,39 @@ def test_a_book_that_begins_anew_takes_its_changes_along(bench: MakeBench, resta
     assert [m.last_update_id for m in made.events()] == [*expected, 10, 11, 12]
 
 
+@pytest.mark.parametrize("seconds", [15, 3600])
+def test_a_count_that_begins_anew_is_no_copy_of_the_old_numbers(bench: MakeBench, seconds: int) -> None:
+    """However many holes both connections had; what one still brings of the old numbers is a copy."""
+
+    def tell(*numbers: int, rings: tuple[int, ...] = (0, 1), at_ns: int = 0) -> None:
+        for ring in rings:
+            for number in numbers:
+                one = event("book", "BTCUSDT", number, made.now_ns)
+                one.event_time_ns = one.transaction_time_ns = at_ns or made.now_ns
+                made.connections[ring].write(one)
+
+    made = bench(2)
+    tell(1000)
+    for first in (1010, 1020):
+        for ring in (0, 1):
+            made.connections[ring].lose(made.now_ns)
+            made.connections[ring].return_(made.now_ns + 1)
+        tell(first, first + 1)
+        made.now_ns += 3000 * MS
+        made.drain()
+    last_ns = made.now_ns
+    tell(1022, rings=(0,))
+    made.now_ns += seconds * 1000 * MS
+    tell(1, 2, rings=(0,))
+    made.cycle()
+    tell(1021, 1022, rings=(1,), at_ns=last_ns)
+    tell(1, 2, 3, rings=(1,))
+    made.drain()
+
+    expected = [1000, 1010, 1011, 1020, 1021, 1022, 1, 2, 3]
+    assert [m.update_id // 7 for m in made.events()] == expected
+
+
 def test_two_rings_that_wait_for_each_other_do_not_wait_for_ever(bench: MakeBench) -> None:
     made = bench(2)
     for ring in (0, 1):

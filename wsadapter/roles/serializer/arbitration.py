@@ -19,11 +19,10 @@ chained line that is a jump, and a `Gap` is due unless the ring has published on
 not published: a ring that brings it late, in the order of its numbers, still passes, and so do the older events that
 another ring has from before the first one of a line. An event that names ``high`` as its predecessor and has a lower
 number is the next one, too: the venue has begun to count anew and says so. Any other number up to ``high`` is a copy,
-except of an event that happened minutes after the last new one: then the venue counts anew without a word, and the line
-begins again. Told again so late, as at a subscription, an event is a copy still: by its own time, and ``high`` always.
-
-A book whose number lies below those of its changes, seconds after the last such book, begins anew: no venue gives an
-older one. Its changes begin anew with it, and those from before it, which another ring brings later, are copies.
+except of an event that happened seconds after the last new one (minutes, where its time is not told): then the venue
+counts anew without a word, and the line begins again. Told again so late, as at a subscription, an event is a copy
+still: by its own time, and ``high`` always. A book with a number takes its changes along: they begin anew with it. What
+happened before that, and another ring brings later, is a copy.
 
 Events that have only an id are in no order: the first ring that brings an id publishes it, and it is a copy when
 another one brings it. Nothing is held for them, and of a stream the last `REMEMBERED` ids, or an eighth more, are
@@ -45,10 +44,11 @@ from wsadapter.events.sequence import NUMBERINGS, Sequenced, SequenceKey
 from wsadapter.oldest import forget_oldest, most_kept
 
 RENEWED_NS: Final = 600_000_000_000
-"""Copies come within seconds; the number of an event that happened so long after the newest one is none of the old."""
+"""Copies come within seconds; the number of an event that came so long after the newest one is none of the old."""
+RENEWED_TIMED_NS: Final = 10_000_000_000
+"""Nor is that of an event that happened so long after it: more than two connections and two clocks are apart."""
+COUNTED: Final = frozenset(word for word, numbering in NUMBERINGS.items() if numbering.is_counted)
 NOT_AWAITED: Final = frozenset(word for word, numbering in NUMBERINGS.items() if not numbering.awaited)
-BOOK_RENEWED_NS: Final = 10_000_000_000
-"""Two connections are not so far apart that the book of one is older than what the other had so long before."""
 REMEMBERED: Final = 1 << 16
 """So many events of a stream without numbers are known by their ids, at least."""
 
@@ -62,8 +62,8 @@ class Precedence(Enum):
 class State(NamedTuple):
     """``hole_from``, ``hole_to``: numbers between them were not published; ``older_from``, ``older_to``: nor those of
     the hole before. ``moved_ns``: receive time of the event that moved ``high``; ``linked``: a bit for each ring. All
-    0: no event yet. ``high`` is the last word: it is stored last. Of changes whose book has begun anew ``older_from``
-    is when it did, by the venue's clock, and ``older_to`` 0, until there were two holes."""
+    0: no event yet. ``high`` is the last word: it is stored last. Of a line that has begun anew ``older_from`` is
+    when it did, by the venue's clock, and ``older_to`` 0, until there were two holes."""
 
     older_from: int = 0
     older_to: int = 0
@@ -123,14 +123,14 @@ class Arbitration:
             self.states[key] = State(0, 0, 0, 0, received_ns, bit, number)
             return Precedence.PASS, None
         quiet_ns = min(received_ns, happened_ns or received_ns) - state.moved_ns
-        if quiet_ns > BOOK_RENEWED_NS and (book := _book_changes(key)) and self.states.get(book, NEW).high > number:
-            self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
-            self.states[book] = State(happened_ns or received_ns, 0, 0, number, received_ns, bit, number)
-            self.begun_anew.append(book)
-            return Precedence.PASS, None
-        if number != before and quiet_ns > RENEWED_NS:
-            self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
-            return Precedence.PASS, None
+        if quiet_ns > RENEWED_TIMED_NS:
+            is_timed = happened_ns and key[0] in COUNTED
+            anew = State(older_from=happened_ns, hole_to=number, moved_ns=received_ns, linked=bit, high=number)
+            if self._takes_changes_along(key, anew):
+                return Precedence.PASS, None
+            if number != before and (is_timed or quiet_ns > RENEWED_NS):
+                self.states[key] = anew
+                return Precedence.PASS, None
         if state.hole_from < number < state.hole_to:
             self.states[key] = state._replace(hole_from=number, linked=state.linked | bit)
             return Precedence.PASS, None
@@ -140,6 +140,15 @@ class Arbitration:
         if not state.linked & bit:
             self.states[key] = state._replace(linked=state.linked | bit)
         return Precedence.COPY, None
+
+    def _takes_changes_along(self, key: SequenceKey, anew: State) -> bool:
+        """Whether this is a book whose changes are beyond its number."""
+        book = _book_changes(key)
+        if book is None or self.states.get(book, NEW).high <= anew.high:
+            return False
+        self.states[key] = self.states[book] = anew
+        self.begun_anew.append(book)
+        return True
 
     def _is_published(self, ring: int, key: SequenceKey, identity: tuple[Any, ...]) -> bool:
         """Whether another ring has brought this event. After a restart none is known: then a copy may be published, and

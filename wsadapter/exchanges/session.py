@@ -22,6 +22,7 @@ from wsadapter.exchanges.placing import Placement
 from wsadapter.exchanges.planning import plans, stream_type
 from wsadapter.exchanges.protocol import Outstanding
 from wsadapter.exchanges.second_look import FAILURES, failure
+from wsadapter.exchanges.slips import refuse_slips
 from wsadapter.exchanges.venue import (
     Acked,
     Answer,
@@ -70,6 +71,7 @@ class VenueSession:
         parent, cls.others = cls.__base__, ()
         if beside and parent is not None and issubclass(parent, VenueSession):
             parent.others = (*parent.others, cls)
+        refuse_slips(cls.venue)
         limits, heartbeat = cls.venue.limits, cls.venue.heartbeat
         cls.message_interval, cls.ack_timeout = limits.message_interval, limits.ack_timeout
         cls.max_streams, cls.max_life, cls.attempt_limit = limits.streams, limits.max_life, limits.attempts

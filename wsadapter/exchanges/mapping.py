@@ -27,6 +27,8 @@ from wsadapter.exchanges.values import (
     ns,
     ns_of_text,
     number_if_said,
+    plain_text,
+    plain_text_if_said,
     signed_text,
     where_offered,
     without_sign,
@@ -89,7 +91,7 @@ class Direct(Struct, frozen=True):
 
 class Step(Struct, frozen=True):
     """Where a field of the event comes from: ``path`` in the wire Struct, or ``value``. ``expression``: of a given
-    field, and of one that `either` may choose, how the session computes it from the element ``d``, the envelope ``e``,
+    field, and of one that `either` chooses, how the session computes it from the element ``d``, the envelope ``e``,
     the subscription ``sub``, what the stream's name says (``named``) and ``{value}``; ``setup`` is a statement that it
     needs. ``direct`` says the same to who has no element; None: it cannot be said."""
 
@@ -107,7 +109,7 @@ def constant(value: object) -> Step:
 
 def or_none(path: str) -> Step:
     """Text; empty is None."""
-    return Step(Op.OR_NONE, path)
+    return Step(Op.OR_NONE, path, expression=f"({_reach(path)} or None)")
 
 
 def ms(path: str) -> Step:
@@ -117,21 +119,22 @@ def ms(path: str) -> Step:
 
 def as_text(path: str) -> Step:
     """A number's digits."""
-    return Step(Op.AS_TEXT, path)
+    return Step(Op.AS_TEXT, path, expression=f"str({_reach(path)})")
 
 
 def count(path: str) -> Step:
     """A number; below zero is None."""
-    return Step(Op.COUNT, path)
+    at = _reach(path)
+    return Step(Op.COUNT, path, expression=f"(None if {at} is None or {at} < 0 else {at})")
 
 
 def decimal(path: str) -> Step:
-    return Step(Op.DECIMAL, path)
+    return Step(Op.DECIMAL, path, plain_text, f"{{value}}({_reach(path)})")
 
 
 def decimal_or_none(path: str) -> Step:
     """A plain decimal; empty or None is None."""
-    return Step(Op.DECIMAL_OR_NONE, path)
+    return Step(Op.DECIMAL_OR_NONE, path, plain_text_if_said, f"{{value}}({_reach(path)})")
 
 
 def signed_or_none(path: str) -> Step:
@@ -327,8 +330,8 @@ def first_of(number: str, count: str) -> Step:
 
 def either(path: str, text: str | None, then: object, otherwise: object) -> Step:
     """``then`` where the field has this text (of a number: these digits; None: where it is null), else ``otherwise``:
-    values, or steps with an expression."""
-    values = [each if isinstance(each, Step) else constant(each) for each in (then, otherwise)]
+    steps, or values; a text is a field's name here too, and one that is meant as it stands a `constant`."""
+    values = [_chosen(each) for each in (then, otherwise)]
     names: dict[str, Any] = {"split_book": split_book}
     expressions = []
     for i, step in enumerate(values):
@@ -342,6 +345,15 @@ def either(path: str, text: str | None, then: object, otherwise: object) -> Step
         Op.GIVEN, value=names["choose"], expression="{value}(d, e, sub, named)",
         direct=Direct(Op.EITHER, path, table=text, then=values[0], otherwise=values[1]),
     )  # fmt: skip
+
+
+def _chosen(one: object) -> Step:
+    if isinstance(one, str):
+        return Step(Op.SAME, one, expression=_reach(one))
+    step = one if isinstance(one, Step) else constant(one)
+    if step.setup or not (step.expression or step.op is Op.CONSTANT):
+        raise TypeError(f"either: {step.op.name} {step.path or step.expression} is no step that can be chosen")
+    return step
 
 
 def _time(path: str, unit: int) -> Step:

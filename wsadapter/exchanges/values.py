@@ -38,6 +38,18 @@ def signed_text(text: str | None) -> str | None:
     return text or None
 
 
+def plain_text(text: str) -> str:
+    """A plain decimal."""
+    if not are_plain(text):
+        raise NotPlain("decimal")
+    return text
+
+
+def plain_text_if_said(text: str | None) -> str | None:
+    """The same; empty or None is None."""
+    return plain_text(text) if text else None
+
+
 def without_sign(raw: Raw) -> str:
     """Of a JSON number, or the text of one."""
     return plain_number(raw, True).removeprefix("-")

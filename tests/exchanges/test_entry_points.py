@@ -111,6 +111,30 @@ def test_an_installed_venue_is_loaded_by_its_word_and_takes_none_of_ours(site: P
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("class Tiny", "class Teeny", "AttributeError: module 'tiny_venue' has no attribute 'Tiny'"),
+        ("import Text, Time", "import Text, Tame", "ImportError: cannot import name 'Tame'"),
+        ('Channel(("trade",)', 'Channel(("trades",)', "TypeError: tiny: channel 'trade:{symbol}': 'trades' is no word"),
+        ('{"": "/feed"}', '{"public": "/feed"}', "TypeError: tiny: channel 'trade:{symbol}': root '' is none of"),
+        ("    venue = Venue(", '    rest = "tiny_venue:TinyRest"\n    venue = Venue(', "no attribute 'TinyRest'"),
+    ],
+)
+def test_a_broken_one_is_an_error_of_the_configuration(
+    site: Path, tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    """The line of `validate` names venue and package."""
+    assert VENUE.count(old) == 1
+    (site / "tiny_venue.py").write_text(VENUE.replace(old, new))
+    config = tmp_path / "wsadapter.toml"
+    config.write_text(CONFIG.format(directory=tmp_path, exchange="tiny"))
+    done = python(site, "-m", "wsadapter.cli.main", "--config", str(config), "validate")
+    assert done.returncode == 78, done.stderr
+    assert "exchange: venue 'tiny' of tiny-venue: " in done.stderr
+    assert says in done.stderr
+
+
 @pytest.mark.parametrize(("exchange", "code"), [("tiny", 0), ("tinny", 78)])
 def test_a_configuration_may_name_it(site: Path, tmp_path: Path, exchange: str, code: int) -> None:
     config = tmp_path / "wsadapter.toml"

@@ -7,20 +7,29 @@ import pytest
 from exchanges.stub_venues import TRADE, Chained, Plain
 from msgspec import Raw, Struct, structs
 
+from wsadapter.config.model import Feed
+from wsadapter.errors import ConfigError
+from wsadapter.events import OpenInterest
 from wsadapter.exchanges.by_key import ByKey
+from wsadapter.exchanges.history import candles
+from wsadapter.exchanges.listing import MADE_HERE, Listing
 from wsadapter.exchanges.mapping import (
     Emit,
     Offers,
     RefusedWord,
     Step,
     Word,
+    constant,
     either,
+    emit,
     first_of,
     mapped,
     ms,
     offered,
     ordered,
 )
+from wsadapter.exchanges.pages import Page, RestTables, row
+from wsadapter.exchanges.rest_api import Hole, Instrument, Request
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import Follows, Latest, Repeats, Rises, Venue, Within
 
@@ -123,6 +132,79 @@ def test_fields_of_inner_structs() -> None:
     of_class(nested(symbol="symbol", within=Within(Nested, "rows")))
     with pytest.raises(TypeError, match=r"within.field: Nested has no field 'data'"):
         of_class(nested(symbol="symbol", within=Within(Nested, "data")))
+
+
+def test_what_names_does_not_say_is_told_by_the_plan() -> None:
+    (trade, *_) = PLAIN.channels
+    venue = of_class(structs.replace(PLAIN, channels=(structs.replace(trade, name="trade:{symbol}:{levels}"),)))
+    says = "exchange: stub: channel 'trade:{symbol}:{levels}': `names` does not say what 'levels' is"
+    with pytest.raises(ConfigError, match=f"^{re.escape(says)}$"):
+        venue.plan(Feed("f", "stub", ("XY",), ("trade",)))
+
+
+def test_what_an_event_lacks_or_has_too_much() -> None:
+    with pytest.raises(
+        TypeError, match=r"^OpenInterest: event_time_ns, open_interest: map them or name them in `absent`"
+    ):
+        emit(OpenInterest, absent=("transaction_time_ns", "open_interest_value"))
+    with pytest.raises(TypeError, match=r"^OpenInterest has no interest$"):
+        emit(OpenInterest, interest="px", absent=("transaction_time_ns", "open_interest_value"))
+
+
+ROW = row(OpenInterest, event_time_ns=ms("at"), open_interest=mapped("amount", {}), open_interest_value="value",
+          absent=("transaction_time_ns",))  # fmt: skip
+
+
+class Row(Struct, rename={"at": "T"}):
+    at: int
+    amount: str
+    value: str
+
+
+def page(query: str = "{symbol} {first_ms} {until_ms}", wire: type[Struct] = Row, **more: Any) -> Page:
+    usual = {"key": "event_time_ns", "wire_key": "T", "most": 10}
+    return Page("stub", "/of/{code}", {"q": query}, wire, ROW, lambda body: ([], None), **{**usual, **more})
+
+
+class Less(Struct):
+    at: int
+    value: str
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"query": "{start_ms}"}, "no walker gives {start_ms}, only: before_ms "),
+        ({"post": {"of": {"from": "{begin_s}"}}}, "no walker gives {begin_s}, only: "),
+        ({"key": "event_time"}, "key: OpenInterest has no field 'event_time'"),
+        ({"end_key": "close"}, "key: OpenInterest has no field 'close'"),
+        ({"wire_key": "ts"}, "wire_key: Row has no field 'ts'"),
+        ({"symbol": "s"}, "symbol: Row has no field 's'"),
+        ({"wire": Less, "wire_key": "at"}, "OpenInterest.open_interest: Less has no field 'amount'"),
+    ],
+)
+def test_of_a_page(changes: dict[str, Any], says: str) -> None:
+    page()
+    with pytest.raises(TypeError, match=f"^{re.escape('stub: /of/{code}: ' + says)}"):
+        page(**changes)
+
+
+def test_of_a_listing() -> None:
+    columns = {name: constant(None) for name in Instrument.__struct_fields__ if name not in MADE_HERE}
+    with pytest.raises(TypeError, match=r"^stub: /symbols: Instrument.symbol: Row has no field 'name'"):
+        Listing("stub", Request("/symbols"), Row, lambda body: [], {**columns, "symbol": "name"})
+
+
+def test_of_a_rest_side() -> None:
+    with pytest.raises(TypeError, match=r"^Candles: candles are repaired, and `intervals` does not say which"):
+        type("Candles", (RestTables,), {"repairs": {"kline": candles}})
+    with pytest.raises(ValueError, match="trades"):
+        type("Trades", (RestTables,), {"repairs": {"trades": candles}})
+
+
+def test_the_end_of_a_range_is_in_it_or_behind_it() -> None:
+    asked = page("{last_ms} {until_ms} {last_s} {until_s}").fetch(Hole("kline", "XY", 0, 0), last_ms=1500)
+    assert asked.request.query == (("q", "1500 1501 1 2"),)
 
 
 def test_what_is_whole_is_taken() -> None:

@@ -7,9 +7,11 @@ import click
 
 from wsadapter.cli import options
 from wsadapter.cli.rules import rules_shown
+from wsadapter.config.model import Config
 from wsadapter.config.warnings import warnings
 from wsadapter.errors import ConfigError, ExitCode
-from wsadapter.roles.supervisor.topology import assemble
+from wsadapter.exchanges import load_rest
+from wsadapter.roles.supervisor.topology import Assembly, assemble
 
 HEADS = ("connection", "exchange", "symbols", "subscriptions", "url")
 
@@ -24,7 +26,7 @@ def validate(group_path: str | None, config_path: str | None, verbose: bool, as_
     if as_json:
         return _as_json(config_path or group_path)
     config = options.load(config_path or group_path, demo=False)
-    assembly = assemble(config)
+    assembly = _assembled(config)
     connections = assembly.plans
     for warning in warnings(config, os.environ):
         click.echo(f"warning: {warning}", err=True)
@@ -45,11 +47,18 @@ def validate(group_path: str | None, config_path: str | None, verbose: bool, as_
     return ExitCode.OK
 
 
+def _assembled(config: Config) -> Assembly:
+    """With both sides of every venue imported: a table of another package that cannot be is told here."""
+    for exchange in dict.fromkeys(feed.exchange for feed in config.feed):
+        load_rest(exchange)
+    return assemble(config)
+
+
 def _as_json(path: str | None) -> int:
     """One object: valid or not, every error under its key, warnings, connections."""
     try:
         config = options.load(path, demo=False, quiet=True)
-        plans = assemble(config).plans
+        plans = _assembled(config).plans
     except ConfigError as error:
         errors = [{"key": key, "message": message} for key, message in error.errors]
         click.echo(json.dumps({"valid": False, "errors": errors, "warnings": [], "connections": []}))

@@ -6,7 +6,7 @@ A venue of somebody else's package is found by its entry point: group `wsadapter
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final, cast
 
 from wsadapter.errors import ConfigError
@@ -32,15 +32,17 @@ OURS: Final[Mapping[str, str]] = {
     "bitget_spot": "wsadapter.exchanges.bitget:BitgetSpot",
     "hyperliquid": "wsadapter.exchanges.hyperliquid:Hyperliquid",
 }
-REGISTRY: Final[Mapping[str, str]] = {**{each.name: each.value for each in entry_points(group=GROUP)}, **OURS}
+OTHERS: Final[Mapping[str, EntryPoint]] = {each.name: each for each in entry_points(group=GROUP)}
+REGISTRY: Final[Mapping[str, str]] = {**{word: each.value for word, each in OTHERS.items()}, **OURS}
 """Exchange word -> ``module:Class``; the class says where its REST side is."""
 
 
 def load(exchange: str) -> type[Exchange]:
-    """The class of a venue, imported now and not before; `ConfigError` where there is none."""
+    """The class of a venue, imported now and not before; `ConfigError` where there is none, or another package's cannot
+    be made."""
     if exchange not in REGISTRY:
         raise ConfigError([("exchange", f"{exchange!r} is not implemented, only: {' '.join(sorted(REGISTRY))}")])
-    return cast(type[Exchange], _named(REGISTRY[exchange]))
+    return cast(type[Exchange], _named(exchange, REGISTRY[exchange]))
 
 
 def spelled(exchange: str, symbol: str) -> str:
@@ -52,15 +54,22 @@ def spelled(exchange: str, symbol: str) -> str:
 def load_rest(exchange: str) -> RestExchange | None:
     """The REST side of a venue; None where there is none."""
     rest = load(exchange).rest if exchange in REGISTRY else ""
-    return cast(type[RestExchange], _named(rest))() if rest else None
+    return cast(type[RestExchange], _named(exchange, rest))() if rest else None
 
 
 def load_archive(exchange: str) -> Archive | None:
     """The files that a venue publishes of past days; None where none are known."""
     archives = getattr(load(exchange), "archives", "")
-    return cast(Archive, _named(archives)) if archives else None
+    return cast(Archive, _named(exchange, archives)) if archives else None
 
 
-def _named(path: str) -> object:
+def _named(exchange: str, path: str) -> object:
     module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except Exception as error:  # a module of somebody else's may raise anything
+        if exchange in OURS:
+            raise
+        other = OTHERS[exchange].dist
+        why = f"venue {exchange!r} of {other.name if other else path}: {type(error).__name__}: {error}"
+        raise ConfigError([("exchange", why)]) from error

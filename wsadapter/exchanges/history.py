@@ -546,7 +546,7 @@ def fundings(progress: _Progress, page: Page, hole: Hole) -> Steps:
         return True
     for _ in range(MOST_REQUESTS):
         end_ms = min(next_ms + page.window_ms, until_ms)
-        rows = yield page.fetch(hole, first_ms=next_ms, last_ms=end_ms, until_ms=end_ms + 1)
+        rows = yield page.fetch(hole, first_ms=next_ms, last_ms=end_ms)
         if page.fills_up or page.whole:
             last_ns = end_ms * MS if page.whole else MOST
             rows.events = [r for r in rows.events if next_ms * MS <= (r.transaction_time_ns or 0) <= last_ns]

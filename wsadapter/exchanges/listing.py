@@ -17,9 +17,10 @@ from msgspec.structs import replace
 
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.conversion import converting, given_of
-from wsadapter.exchanges.mapping import NONE, Op, Step, constant, defaults, ordered
+from wsadapter.exchanges.mapping import NONE, Op, Step, constant, defaults, ordered, refuse_incomplete
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Instrument, Limit, Request, Traded, checked
 from wsadapter.exchanges.second_look import FAILURES
+from wsadapter.exchanges.slips import of_fields, refuse_unknown_fields
 
 MOST_PAGES: Final = 100
 MADE_HERE: Final = ("exchange", "receive_time_ns")
@@ -47,8 +48,7 @@ def instrument(*, absent: Iterable[str] = (), **fields: str | Step) -> Fields:
     """Every column of an `Instrument` that has no default is named, or named as ``absent``: `TypeError` for one that is
     forgotten."""
     complete = {**defaults(Instrument), **fields, **dict.fromkeys(absent, NONE)}
-    if differing := {*complete, *MADE_HERE} ^ {*Instrument.__struct_fields__}:
-        raise TypeError(f"Instrument: {', '.join(sorted(differing))}")
+    refuse_incomplete(Instrument, {*complete, *MADE_HERE})
     return complete
 
 
@@ -65,6 +65,7 @@ class Listing:
         cursor: Callable[[bytes], str] | None = None, cursor_name: str = "cursor",
         weights: Callable[[bytes], Limit | None] = lambda body: None,
     ) -> None:  # fmt: skip
+        refuse_unknown_fields(f"{exchange}: {request.path}", wire, of_fields(Instrument, fields))
         self.request = request
         self._listed, self._wanted, self._weights = listed, wanted, weights
         self._cursor, self._cursor_name = cursor, cursor_name

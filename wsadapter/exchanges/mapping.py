@@ -9,7 +9,7 @@ event is named, save exchange, source and those that the call gives. Guarantees:
 is none raises `NotPlain`; what the venue leaves out or empty is None where that is allowed. Pure; knows no venue.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from enum import IntEnum
 from typing import Any, Final
 
@@ -447,9 +447,17 @@ def emit(
     forgotten. ``columns``: of a book, see `book`."""
     own = {**fields, **(columns or {}), **dict.fromkeys(absent, NONE)}
     complete = {"symbol": subscribed("symbol"), **defaults(event), **own}
-    if differing := {*complete, "exchange", "source", *GIVEN} ^ {*event.__struct_fields__}:
-        raise TypeError(f"{event.__name__}: {', '.join(sorted(differing))}")
+    refuse_incomplete(event, {*complete, "exchange", "source", *GIVEN})
     return Emit(event, ordered(event, complete), frozenset(on_change), once, needs, refuse, when)
+
+
+def refuse_incomplete(made: type[Struct], named: Set[str]) -> None:
+    """`TypeError` where not all fields are named, or one that there is not."""
+    fields = set(made.__struct_fields__)
+    if unknown := named - fields:
+        raise TypeError(f"{made.__name__} has no {', '.join(sorted(unknown))}")
+    if forgotten := fields - named:
+        raise TypeError(f"{made.__name__}: {', '.join(sorted(forgotten))}: map them or name them in `absent`")
 
 
 def ordered(struct: type[Struct], fields: Mapping[str, str | Step]) -> dict[str, str | Step]:

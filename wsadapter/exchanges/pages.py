@@ -13,6 +13,7 @@ so is one whose rows are out of order or more than were asked for.
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
+from string import Formatter
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from wsadapter.events import Event, OpenInterest, Source
 from wsadapter.exchanges.conversion import compiled
 from wsadapter.exchanges.listing import Listing, everything
 from wsadapter.exchanges.mapping import Emit, constant, emit
+from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
@@ -42,6 +44,7 @@ from wsadapter.exchanges.rest_api import (
     checked,
 )
 from wsadapter.exchanges.second_look import FAILURES
+from wsadapter.exchanges.slips import of_emit, refuse_unknown_fields
 from wsadapter.exchanges.turnover import Tickers, turnovers
 from wsadapter.exchanges.values import DAY_MS, MOST, MS
 from wsadapter.exchanges.venue import ConnectionPlan
@@ -52,6 +55,13 @@ SURELY_CLOSED_NS: Final = 2_000_000_000
 
 Listed = Callable[[bytes], tuple[list[Raw], int | None]]
 """Body -> its rows, and the venue's time (ms) where it says it; raises `FAILURES` and `BadAnswer`."""
+
+
+GIVEN: Final = frozenset((
+    "symbol", "interval", "code", "limit", "first", "behind", "offset", "cursor", "number", "since_ns", "from_ns",
+    *(f"{name}_{unit}" for name in ("first", "last", "until", "since", "before") for unit in ("ms", "s")),
+))  # fmt: skip
+"""What a request may be made of; which walker (`wsadapter.exchanges.history`) gives which of it says each."""
 
 
 class PageRequest(Struct, frozen=True):
@@ -71,8 +81,9 @@ class Page:
     """See the module docstring.
 
     ``path`` and ``query``: templates over symbol, interval, ``code`` (the venue's word for it), limit and what the
-    repair gives (times in ms as ``..._ms``, in seconds as ``..._s``, ``before_...`` is the one before the first);
-    what is empty then is not asked; ``post``: the same of what is asked in a body, where a value that is nothing but
+    repair gives (times in ms as ``..._ms``, in seconds as ``..._s``; ``before_...`` is the one before the first,
+    ``until_...`` the one behind the last); what is empty then is not asked; ``post``: the same of what is asked in a
+    body, where a value that is nothing but
     ``{name}`` is that itself, a number say. ``key``: the event's field by which rows are in order (``strict``: none
     twice), in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
     wire's field that must be what was asked for. ``newest_first``: so they come, and ``keeps_newest``: of a range
@@ -93,6 +104,8 @@ class Page:
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
         finds: bool = False, quiet: bool = False, kept: Mapping[str, int] | None = None, kept_ms: int = DAY_MS,
     ) -> None:  # fmt: skip
+        asked, is_array = _placeholders((path, query, post)), wire.__struct_config__.array_like
+        _refuse_slips(f"{exchange}: {path}", asked, wire, emitted, {key, end_key or key}, wire_key, symbol)
         self.path, self.most, self.window_ms, self.finds = path, most, window_ms, finds
         self.quiet, self.kept, self.kept_ms = quiet, kept or {}, kept_ms
         self.fills_up, self._sorts = fills_up, sorts
@@ -104,7 +117,6 @@ class Page:
         self._refuse = emitted.refuse
         self._convert, self._given = compiled(exchange, wire, emitted)
         self._decode = Decoder(wire, strict=not lax).decode
-        is_array = wire.__struct_config__.array_like
         before = wire.__struct_fields__[: wire.__struct_fields__.index(wire_key)] if is_array else ()
         fields: list[tuple[str, type]] = [*((name, Raw) for name in before), (wire_key, int)]
         self._key_of = Decoder(defstruct("RowKey", fields, array_like=is_array), strict=False).decode
@@ -114,6 +126,8 @@ class Page:
         """The request for a part of a hole; ``limit`` 0: a whole page."""
         limit = min(max(limit, 1), self.most) if limit and not self.whole else self.most
         in_seconds = {f"{name[:-3]}_s": at // 1000 for name, at in values.items() if name[-3:] == "_ms"}
+        if "last_ms" in values:
+            values["until_ms"], in_seconds["until_s"] = values["last_ms"] + 1, in_seconds["last_s"] + 1
         in_seconds["before_s"] = in_seconds.get("first_s", 0) - 1
         in_seconds["before_ms"] = values.get("first_ms", 0) - 1
         given = {"symbol": hole.symbol, "interval": hole.interval, "code": self._codes.get(hole.interval, ""),
@@ -175,6 +189,26 @@ class Page:
         return number if 0 <= number <= MOST else None
 
 
+def _refuse_slips(
+    where: str, asked: set[str], wire: type[Struct], emitted: Emit, keys: set[str], wire_key: str, symbol: str
+) -> None:
+    for name in asked - GIVEN:
+        raise TypeError(f"{where}: no walker gives {{{name}}}, only: {' '.join(sorted(GIVEN))}")
+    for name in keys - {*emitted.event.__struct_fields__}:
+        raise TypeError(f"{where}: key: {emitted.event.__name__} has no field {name!r}")
+    if wire_key not in (*wire.__struct_fields__, *wire.__struct_encode_fields__):
+        raise TypeError(f"{where}: wire_key: {wire.__name__} has no field {wire_key!r}")
+    refuse_unknown_fields(where, wire, [*([("symbol", symbol)] if symbol else []), *of_emit(emitted)])
+
+
+def _placeholders(template: Any) -> set[str]:
+    """Of a text, or of all texts in something."""
+    if isinstance(template, str):
+        return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    parts = template.values() if isinstance(template, Mapping) else template if isinstance(template, tuple) else ()
+    return set[str]().union(*map(_placeholders, parts))
+
+
 def _filled(template: Any, given: Mapping[str, Any]) -> Any:
     if isinstance(template, Mapping):
         return {name: _filled(value, given) for name, value in template.items()}
@@ -217,6 +251,13 @@ class RestTables:
     halted: frozenset[str] = frozenset()
     tickers: tuple[Tickers, ...] = ()
     """What all of it turned over."""
+
+    def __init_subclass__(cls) -> None:
+        repairs = getattr(cls, "repairs", {})
+        for word in repairs:
+            stream_type(word)
+        if "kline" in repairs and not hasattr(cls, "intervals"):
+            raise TypeError(f"{cls.__name__}: candles are repaired, and `intervals` does not say which")
 
     @property
     def ranks(self) -> bool:

@@ -1,6 +1,6 @@
 """The connections that a feed needs: which streams of a venue, under which names, on which socket. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from wsadapter.config.symbol_rules import is_rule
@@ -94,10 +94,18 @@ def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> 
         codes = channel.intervals
         for code in dict.fromkeys(c for c in feed.intervals if c in codes) if codes is not None else ("",):
             spelled = codes[code] if codes else ""
-            name = channel.name.format(**names, interval=spelled)
+            name = _name(venue, channel, {**names, "interval": spelled})
             about = "" if channel.symbol else symbol
             result.append(Subscription(name, stream, about, code, feeds, by_successor))
     return result
+
+
+def _name(venue: Venue, channel: Channel, said: Mapping[str, str]) -> str:
+    try:
+        return channel.name.format(**said)
+    except LookupError as error:
+        why = f"`names` does not say what {error} is"
+        raise ConfigError([("exchange", f"{venue.word}: channel {channel.name!r}: {why}")]) from error
 
 
 def _channels(venue: Venue, feed: FeedSettings, symbol: str, word: str = "") -> list[Channel]:

@@ -183,7 +183,10 @@ class KeyReceiver:
         stream = self._stream(name)
         if stream is None:
             return [Bad("foreign_symbol", printable(name))]
-        data = self._elements(envelope)
+        try:
+            data = self._elements(envelope)
+        except FAILURES as error:
+            return stream.accept((failure(error),), envelope, receive_time_ns)
         elements: Sequence[Any]
         if data is None:
             elements = (_element(stream, payload),)
@@ -230,7 +233,10 @@ class KeyReceiver:
         )
         if stream is not None or len(self._streams) >= self._most:
             return stream
-        found = unasked(self._channels, self._spoken, self._session.symbols, name)
+        try:
+            found = unasked(self._channels, self._spoken, self._session.symbols, name)
+        except FAILURES:  # a name that is none of the venue's
+            return None
         if found is not None:
             stream = self._streams[name] = _Stream(self._session, *found, {})
         return stream
@@ -242,11 +248,19 @@ class KeyReceiver:
             return [Bad("foreign_symbol", printable(name))]
         items: list[Item] = []
         of_stream: dict[str, list[Any]] = {}
-        for element in self._decoded(anyone, self._elements(envelope) or Raw()):
-            if type(element) is Bad:
-                items += element, *self._any_lost(anyone.channel, receive_time_ns)
-            else:
-                of_stream.setdefault(self._element_key(envelope, element), []).append(element)
+        try:
+            elements = self._decoded(anyone, self._elements(envelope) or Raw())
+        except FAILURES as error:
+            elements = (failure(error),)
+        for element in elements:
+            lost = element if type(element) is Bad else None
+            if lost is None:
+                try:
+                    of_stream.setdefault(self._element_key(envelope, element), []).append(element)
+                except FAILURES as error:
+                    lost = failure(error)
+            if lost is not None:
+                items += lost, *self._any_lost(anyone.channel, receive_time_ns)
         for key, elements in of_stream.items():
             if (stream := self._stream(key)) is None:
                 items += [Bad("foreign_symbol", printable(key))] * len(elements)

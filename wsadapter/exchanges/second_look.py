@@ -12,10 +12,10 @@ from wsadapter.exchanges.venue import Bad
 from wsadapter.text import printable
 
 FAILURES: Final = (
-    MsgspecError, ValueError, OverflowError, RecursionError, LookupError, TypeError, AttributeError,
+    MsgspecError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RuntimeError, StopIteration,
 )  # fmt: skip
-"""All that reading hostile bytes can raise: decoding them, or looking for something in what was decoded (UnicodeError
-is a ValueError)."""
+"""All that reading hostile bytes can raise: decoding them, or a venue's functions of what was decoded (UnicodeError is
+a ValueError, RecursionError a RuntimeError; `next` without a default raises StopIteration)."""
 
 _text: Final = Decoder(str).decode
 _number: Final = Decoder(int).decode

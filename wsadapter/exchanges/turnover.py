@@ -7,7 +7,7 @@ read is left out; an answer of which none can be read is bad as a whole.
 """
 
 from collections.abc import Callable, Generator, Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from msgspec import Raw, Struct, defstruct
@@ -40,7 +40,7 @@ class Tickers:
         for row in rows:
             try:
                 symbol, turnover = self._read(self._decode(row))
-            except (*FAILURES, InvalidOperation):
+            except FAILURES:
                 continue
             found[symbol] = turnover
         if rows and not found:

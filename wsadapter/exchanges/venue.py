@@ -5,7 +5,8 @@ exchange from its read callback; tests call it with recorded frames. One instanc
 its reconnects; `Exchange.open` begins a new socket. Where a socket is to follow another one without a hole, for a while
 there are two of the same plan: the new one `follow`s, and when the old socket has ended it `succeed`s.
 
-Guarantee: `Exchange.receive` raises for no input whatever. What it could not use comes back as `Bad`, one for each
+Guarantee: `Exchange.receive` raises for no input whatever, as long as a venue's functions raise nothing of it but
+`wsadapter.exchanges.second_look.FAILURES`. What it could not use comes back as `Bad`, one for each
 frame (or element of an array frame) that was lost, so that losses are counted by kind.
 """
 

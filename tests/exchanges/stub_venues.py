@@ -186,8 +186,6 @@ class Plain(VenueSession):
         ),
         control=plain_control,
         cadences={StreamType.DEPTH: Cadence(reply=10.0)},
-        check=lambda feed: [],
-        names=lambda feed: {},
     )  # fmt: skip
 
 
@@ -255,8 +253,6 @@ class Chained(VenueSession):
         ),
         control=chained_control,
         cadences={},
-        check=lambda feed: [],
-        names=lambda feed: {},
     )  # fmt: skip
 
 
@@ -292,6 +288,4 @@ class Listed(VenueSession):
         ),
         control=listed_control,
         cadences={},
-        check=lambda feed: [],
-        names=lambda feed: {},
     )

@@ -57,8 +57,6 @@ class Tiny(VenueSession):
         channels=(Channel(("trade",), "trade:{symbol}", Deal, (DEAL,), many=True),),
         control=control,
         cadences={},
-        check=lambda feed: [],
-        names=lambda feed: {},
     )
 '''
 USE = """

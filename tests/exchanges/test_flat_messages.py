@@ -49,8 +49,6 @@ class Flat(VenueSession):
         ),
         control=lambda payload: None,
         cadences={},
-        check=lambda feed: [],
-        names=lambda feed: {},
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from exchanges.stub_venues import Chained, Envelope, Plain, argument, plan
+from exchanges.stub_venues import Chained, Envelope, Plain, argument, channel_key, element_key, plan
 from exchanges.test_stub_venues import TRADES, trade, trades, types
 from msgspec import structs
 
@@ -84,10 +84,7 @@ def test_of_a_field(hostile: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_of_elements_that_name_their_stream(hostile: Callable[..., Any]) -> None:
-    for framing in (
-        structs.replace(Plain.venue.framing, element=hostile),
-        structs.replace(Plain.venue.framing, elements=hostile),
-    ):
+    for framing in (ByKey(Envelope, channel_key, hostile), ByKey(Envelope, channel_key, element_key, elements=hostile)):
 
         class Hostile(Plain):
             venue = structs.replace(Plain.venue, framing=framing)

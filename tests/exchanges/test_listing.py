@@ -1,6 +1,7 @@
 """What a venue trades, over a stub's list: columns, pages, elements that are none of ours or cannot be read."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ from wsadapter.exchanges.rest_api import (
     Refusal,
     Request,
     Traded,
+    Turnover,
     canonical_name,
 )
+from wsadapter.exchanges.turnover import Tickers
 
 NOW = 1_790_000_000_000_000_000
 NAMES = ("symbol", "status", "base_asset", "quote_asset", "contract_size", "tick_size", "onboard_time_ns")
@@ -78,6 +81,19 @@ def test_a_row_is_declared_field_by_field() -> None:
     assert (row.exchange, row.symbol, row.receive_time_ns) == ("stub", "A/B", NOW)
     assert (row.base_asset, row.quote_asset, row.tick_size, row.step_size) == ("A", "B", "0.00005", "0.10")
     assert (row.onboard_time_ns, row.delivery_time_ns) == (1_598_252_400_000_000_000, None)
+
+
+def test_rows_may_come_as_those_of_a_page() -> None:
+    """With the venue's time beside them."""
+
+    def rows_of(body: bytes) -> tuple[list[Raw], int]:
+        return read(body).list, 5
+
+    listing = Listing("stub", Request("/list"), Row, rows_of, instrument(absent=ABSENT, **FIELDS))
+    assert [row.symbol for row in listing.parse(body(element("A/B")), NOW).instruments] == ["A/B"]
+    tickers = Tickers(Request("/tickers"), rows_of, symbol="name", volume="sold", price="last")
+    found = tickers.parse(body({"name": "A/B", "sold": "7", "last": "2"}), NOW)
+    assert found == {"A/B": Turnover(Decimal(7), Decimal(2))}
 
 
 def test_one_name_over_all_venues() -> None:

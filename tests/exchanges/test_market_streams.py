@@ -92,8 +92,6 @@ class MarketWide(VenueSession):
         ),
         control=control,
         cadences={},
-        check=lambda feed: [],
-        names=lambda feed: {},
         heartbeat=Heartbeat(b"ping", every=20.0, pong=b"pong"),
     )  # fmt: skip
 

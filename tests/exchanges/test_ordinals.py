@@ -83,7 +83,7 @@ class Level2Session(VenueSession):
         word="stub", hosts=Hosts("wss://stub.invalid", "wss://stub.invalid", {"": "/"}),
         limits=Limits(streams=100, message_interval=0.1, attempts=AttemptLimit(10, 10.0)),
         requests=Requests(lambda begin, names, identity: b"", most=10, octets=1000), framing=Bare(),
-        channels=(LEVEL2,), control=lambda payload: None, cadences={}, check=lambda feed: [], names=lambda feed: {},
+        channels=(LEVEL2,), control=lambda payload: None, cadences={},
     )  # fmt: skip
 
 

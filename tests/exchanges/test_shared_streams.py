@@ -80,8 +80,6 @@ class Shared(VenueSession):
         ),
         control=lambda payload: [Answer(None)],
         cadences={},
-        check=lambda feed: [],
-        names=lambda feed: {},
         heartbeat=Heartbeat(b"ping", begin=b"begin"),
     )  # fmt: skip
 

@@ -72,7 +72,6 @@ class SymbolFirst(VenueSession):
         ),
         control=control,
         cadences={},
-        check=lambda feed: [],
         names=lambda feed: {"levels": str(feed.depth_levels)},
     )  # fmt: skip
 

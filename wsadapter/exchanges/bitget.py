@@ -226,7 +226,6 @@ def market_of(word: str, market: str, channels: tuple[Channel, ...], checks: Cal
         control=control,
         cadences=CADENCES,
         check=checks,
-        names=lambda feed: {},
         spell=str.upper,
         unread=UNREAD,
         heartbeat=Heartbeat(b"ping", every=20.0, pong=b"pong"),

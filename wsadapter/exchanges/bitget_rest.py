@@ -188,7 +188,7 @@ SETTLED: Final = Page(
     lax=True, pool=POOL,
 )  # fmt: skip
 CONTRACTS: Final = Listing(
-    "bitget", Request(MIX + "contracts", tuple(FUTURES.items()), pool=POOL), ContractRow, lambda body: rows_of(body)[0],
+    "bitget", Request(MIX + "contracts", tuple(FUTURES.items()), pool=POOL), ContractRow, rows_of,
     instrument(
         symbol="symbol", status="symbolStatus", contract_type=or_none("symbolType"), base_asset="baseCoin",
         quote_asset="quoteCoin", margin_asset=computed(lambda d, e: next(iter(d.supportMarginCoins), None)),
@@ -202,7 +202,7 @@ CONTRACTS: Final = Listing(
     ),
 )  # fmt: skip
 PAIRS: Final = Listing(
-    "bitget_spot", Request(SPOT + "public/symbols", pool=POOL), PairRow, lambda body: rows_of(body)[0],
+    "bitget_spot", Request(SPOT + "public/symbols", pool=POOL), PairRow, rows_of,
     instrument(
         symbol="symbol", status="status", base_asset="baseCoin", quote_asset="quoteCoin", contract_size=constant("1"),
         contract_currency="baseCoin", tick_size=computed(lambda d, e: at_place("1", d.pricePrecision)),
@@ -216,7 +216,7 @@ PAIRS: Final = Listing(
 def tickers(path: str, **query: str) -> Tickers:
     """{"symbol":"BTCUSDT","lastPr":"84017.5","baseVolume":"72811.2","quoteVolume":"6132487264.7","ts":"..."}"""
     return Tickers(
-        Request(path, tuple(query.items()), pool=POOL), lambda body: rows_of(body)[0], symbol="symbol",
+        Request(path, tuple(query.items()), pool=POOL), rows_of, symbol="symbol",
         price="lastPr", volume="quoteVolume",
     )  # fmt: skip
 

@@ -273,7 +273,7 @@ def contracts(market: Market, counted_in: str) -> Listing:
     """``counted_in``: the asset of quantities."""
     return Listing(
         market.word, Request(PATH + "instruments-info", (*market.all.items(), ("limit", "1000"))), InstrumentRow,
-        lambda body: rows_of(body)[0],
+        rows_of,
         instrument(
             symbol="symbol", status="status", contract_type=or_none("contractType"), base_asset="baseCoin",
             quote_asset="quoteCoin", margin_asset=or_none("settleCoin"), contract_size=constant("1"),
@@ -290,7 +290,7 @@ def contracts(market: Market, counted_in: str) -> Listing:
 
 PAIRS: Final = Listing(
     SPOT.word, Request(PATH + "instruments-info", tuple(SPOT.all.items())), InstrumentRow,
-    lambda body: rows_of(body)[0],
+    rows_of,
     instrument(
         symbol="symbol", status="status", base_asset="baseCoin", quote_asset="quoteCoin", contract_size=constant("1"),
         contract_currency="baseCoin", tick_size=or_none("priceFilter.tickSize"),
@@ -304,7 +304,7 @@ PAIRS: Final = Listing(
 def tickers(market: Market) -> Tickers:
     """{"symbol":"BTCUSDT","lastPrice":"84017.50","turnover24h":"6132487264.7212","volume24h":"72811.2290",...}"""
     return Tickers(
-        Request(PATH + "tickers", tuple(market.all.items())), lambda body: rows_of(body)[0], symbol="symbol",
+        Request(PATH + "tickers", tuple(market.all.items())), rows_of, symbol="symbol",
         price="lastPrice", volume="turnover24h", in_base=not market.turnover,
     )  # fmt: skip
 

@@ -196,7 +196,7 @@ ORDER_BOOK: Final = Page(
     key="last_update_id", wire_key="id", unit=1, most=300, pool="order_book",
 )  # fmt: skip
 CONTRACTS: Final = Listing(
-    EXCHANGE, Request(PATH + "contracts", pool="contracts"), ContractRow, lambda body: rows_of(body)[0],
+    EXCHANGE, Request(PATH + "contracts", pool="contracts"), ContractRow, rows_of,
     instrument(
         symbol="name", status=computed(status), base_asset=computed(lambda d, e: d.name.partition("_")[0]),
         quote_asset=computed(lambda d, e: d.name.partition("_")[2]), margin_asset=constant("USDT"),
@@ -210,7 +210,7 @@ CONTRACTS: Final = Listing(
 )  # fmt: skip
 # [{"contract":"BTC_USDT","last":"85462.5","volume_24h_quote":"6141524125","volume_24h_base":"71862",...}]
 TICKERS: Final = Tickers(
-    Request(PATH + "tickers", pool="tickers"), lambda body: rows_of(body)[0], symbol="contract", price="last",
+    Request(PATH + "tickers", pool="tickers"), rows_of, symbol="contract", price="last",
     volume="volume_24h_quote",
 )  # fmt: skip
 

@@ -344,7 +344,6 @@ class Hyperliquid(VenueSession):
         control=control,
         cadences=CADENCES,
         check=check,
-        names=lambda feed: {},
         # a connection to which it has sent nothing for a minute is cut
         heartbeat=Heartbeat(b'{"method":"ping"}', every=30.0),
         texts=frozenset((b"Websocket connection established.",)),

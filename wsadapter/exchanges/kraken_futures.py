@@ -322,8 +322,6 @@ class KrakenFutures(VenueSession):
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,
-        check=lambda feed: [],
-        names=lambda feed: {},
         unread=UNREAD,
         # PF_XBTUSD's book has 280 to 680 frames a second; the others are those of BTCUSDT at Binance
         busiest={"trade": 36.1, "book_ticker": 183.7, "depth": 480.0},

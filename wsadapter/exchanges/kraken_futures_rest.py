@@ -193,7 +193,7 @@ RATES: Final = Page(
     lambda body: listed(answer(body).rates), key="transaction_time_ns", wire_key="timestamp", most=MAX_ROWS, whole=True,
 )  # fmt: skip
 CONTRACTS: Final = Listing(
-    EXCHANGE, Request("/derivatives/api/v3/instruments"), ContractRow, lambda body: listed(answer(body).instruments)[0],
+    EXCHANGE, Request("/derivatives/api/v3/instruments"), ContractRow, lambda body: listed(answer(body).instruments),
     instrument(
         symbol="symbol", status=computed(status), contract_type=or_none("type"), base_asset="base",
         quote_asset="quote", margin_asset=computed(settled_in), contract_size=number_or_none("contractSize"),
@@ -207,7 +207,7 @@ CONTRACTS: Final = Listing(
 )  # fmt: skip
 # {"result":"success","tickers":[{"symbol":"PF_XBTUSD","last":85463,"vol24h":1873.2,"volumeQuote":160092345.5,...}]}
 TICKERS: Final = Tickers(
-    Request("/derivatives/api/v3/tickers"), lambda body: listed(answer(body).tickers)[0], symbol="symbol",
+    Request("/derivatives/api/v3/tickers"), lambda body: listed(answer(body).tickers), symbol="symbol",
     price="last", volume="volumeQuote",
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.conversion import converting, given_of
 from wsadapter.exchanges.mapping import NONE, Op, Step, constant, defaults, ordered, refuse_incomplete
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Instrument, Limit, Request, Traded, checked
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Instrument, Limit, Listed, Request, Traded, checked, elements
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.slips import of_fields, refuse_unknown_fields
 
@@ -55,12 +55,12 @@ def instrument(*, absent: Iterable[str] = (), **fields: str | Step) -> Fields:
 class Listing:
     """See the module docstring.
 
-    ``listed``: body -> its elements, may raise `FAILURES`. ``wanted``: whether an element is of what the exchange word
+    ``listed``: see `wsadapter.exchanges.rest_api.Listed`. ``wanted``: whether an element is of what the exchange word
     stands for. ``cursor``: body -> what parameter ``cursor_name`` of the next page's request says, empty after the last
     page. ``weights``: what the answer says that the host allows in all. ``lax``: numbers may be texts."""
 
     def __init__(
-        self, exchange: str, request: Request, wire: type[Struct], listed: Callable[[bytes], Iterable[Raw]],
+        self, exchange: str, request: Request, wire: type[Struct], listed: Listed,
         fields: Fields, *, lax: bool = False, wanted: Callable[[Any], bool] | None = None,
         cursor: Callable[[bytes], str] | None = None, cursor_name: str = "cursor",
         weights: Callable[[bytes], Limit | None] = lambda body: None,
@@ -82,17 +82,17 @@ class Listing:
 
     def parse(self, body: bytes, received_ns: int, request: Request | None = None) -> ListingPage:
         """Raises `BadAnswer` and nothing else."""
-        elements = list(checked(self._listed, body))
+        rows = elements(self._listed, body)
         instruments, unread = [], 0
-        for element in elements:
+        for element in rows:
             try:
                 if (row := self._instrument(element, received_ns)) is not None:
                     instruments.append(row)
             except FAILURES:
                 unread += 1
-        if elements and unread == len(elements):
+        if rows and unread == len(rows):
             raise BadAnswer("no instrument that can be read")
-        cursor = checked(self._cursor, body) if self._cursor and elements else ""
+        cursor = checked(self._cursor, body) if self._cursor and rows else ""
         return ListingPage(instruments, self._weights(body), self._following(request or self.request, cursor))
 
     def _instrument(self, element: Raw, received_ns: int) -> Instrument | None:

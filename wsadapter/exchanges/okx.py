@@ -393,7 +393,6 @@ class Okx(VenueSession):
         control=control,
         cadences=CADENCES,
         check=check,
-        names=lambda feed: {},
         foreign=frozenset("*@/:"),
         unread=UNREAD,
         # a socket without a message for 30 seconds is closed, WebSocket pings do not count

@@ -230,7 +230,7 @@ FIELDS: Final = instrument(
 def listing(kind: str, **more: str) -> Listing:
     query = (("instType", kind), *more.items())
     return Listing(EXCHANGE, Request(PUBLIC + "instruments", query, pool="instruments"), InstrumentRow,
-                   lambda body: rows_of(body)[0], FIELDS)  # fmt: skip
+                   rows_of, FIELDS)  # fmt: skip
 
 
 LISTINGS: Final = tuple(map(listing, MARKETS))
@@ -245,7 +245,7 @@ def underlyings(body: bytes) -> list[str]:
 TICKERS: Final = tuple(
     # {"instType":"SWAP","instId":"WIF-USDT-SWAP","last":"0.3486","volCcy24h":"53208289","vol24h":"53208289",...}:
     # coins, but of spot the quote currency
-    Tickers(Request(MARKET + "tickers", (("instType", each),), pool="tickers"), lambda body: rows_of(body)[0],
+    Tickers(Request(MARKET + "tickers", (("instType", each),), pool="tickers"), rows_of,
             symbol="instId", price="last", volume="volCcy24h", in_base=each != "SPOT")
     for each in MARKETS
 )  # fmt: skip

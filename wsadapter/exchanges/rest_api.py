@@ -10,13 +10,13 @@ of requests whatever the venue answers.
 """
 
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from wsadapter.errors import WsadapterError
 from wsadapter.events import MarketEvent, OpenInterest
@@ -46,6 +46,17 @@ def checked(read: Callable[[bytes], T], body: bytes) -> T:
         raise
     except FAILURES as error:
         raise BadAnswer(f"{type(error).__name__}: {printable(str(error))}") from None
+
+
+Listed = Callable[[bytes], Iterable[Raw] | tuple[list[Raw], int | None]]
+"""Body -> its elements, or as a `wsadapter.exchanges.pages.Page` has them, with the venue's time; may raise
+`FAILURES`."""
+
+
+def elements(listed: Listed, body: bytes) -> list[Raw]:
+    """Those of an answer; raises `BadAnswer` and nothing else."""
+    found = checked(listed, body)
+    return list(found[0] if isinstance(found, tuple) else found)
 
 
 class RequestRefused(RestError):

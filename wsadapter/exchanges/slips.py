@@ -71,6 +71,7 @@ def _has(struct: Any, path: str) -> bool:
 
 
 def _of_numbering(numbering: Numbering) -> Named:
+    names: tuple[str, ...]
     match numbering:
         case Follows():
             names = "number", "previous", "count", "first", "identity"

@@ -6,25 +6,25 @@ For ranking alone (``top:N``), never recorded. Guarantees: `BadAnswer` is all th
 read is left out; an answer of which none can be read is bad as a whole.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from decimal import Decimal
 from typing import Final
 
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Decoder
 
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Request, Turnover, checked
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Listed, Request, Turnover, elements
 from wsadapter.exchanges.second_look import FAILURES
 
 _string: Final = Decoder(str).decode
 
 
 class Tickers:
-    """``listed``: body -> its rows, may raise `FAILURES`. Of a row: the fields that say its symbol, its last price and
-    its volume, texts or numbers; ``in_base``: the volume counts the base currency, not the quote currency."""
+    """``listed``: see `wsadapter.exchanges.rest_api.Listed`. Of a row: the fields that say its symbol, its last price
+    and its volume, texts or numbers; ``in_base``: the volume counts the base currency, not the quote currency."""
 
     def __init__(
-        self, request: Request, listed: Callable[[bytes], Iterable[Raw]], *, symbol: str, volume: str, price: str,
+        self, request: Request, listed: Listed, *, symbol: str, volume: str, price: str,
         in_base: bool = False,
     ) -> None:  # fmt: skip
         self.request = request
@@ -35,7 +35,7 @@ class Tickers:
 
     def parse(self, body: bytes, received_ns: int) -> dict[str, Turnover]:
         """Raises `BadAnswer` and nothing else."""
-        rows = list(checked(self._listed, body))
+        rows = elements(self._listed, body)
         found = {}
         for row in rows:
             try:

@@ -452,8 +452,8 @@ class Venue(Struct, frozen=True):
     channels: tuple[Channel, ...]
     control: Callable[[bytes], Sequence[Answer | ClosesSoon | Reply] | None]
     cadences: Mapping[StreamType, Cadence]
-    check: Callable[[FeedSettings], list[tuple[str, str]]]
-    names: Callable[[FeedSettings], Mapping[str, str]]
+    check: Callable[[FeedSettings], list[tuple[str, str]]] = lambda feed: []
+    names: Callable[[FeedSettings], Mapping[str, str]] = lambda feed: {}
     spell: Callable[[str], str] = str
     """A symbol of the feed as the venue writes it."""
     texts: frozenset[bytes] = frozenset()

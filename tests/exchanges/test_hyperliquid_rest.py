@@ -10,11 +10,12 @@ from frames_path import frames
 
 from wsadapter.config.model import Feed
 from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
+from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.hyperliquid import Hyperliquid
 from wsadapter.exchanges.hyperliquid_rest import BOOK, KLINES, PAIRS, PERPETUALS, RECENT_TRADES, HyperliquidRest
 from wsadapter.exchanges.pages import PageRequest
-from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series, canonical_name
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Hole, Request, RequestRefused, Series, canonical_name
 
 MS = 1_000_000
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -177,13 +178,29 @@ def test_bad_answers_raise_nothing_else(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [(200, b"null", 200), (500, b"null", 500), (422, b"Failed to deserialize the JSON body into the target type", 422),
-     (400, b"\xff", 400), (200, b"[]", None), (429, b"", None), (503, b"<html>", None)],
+     (400, b"\xff", 400), (200, b"[]", None), (429, b"", None), (503, b"<html>", None), (500, b"<html>", None)],
 )  # fmt: skip
 def test_an_error_in_every_shape(status: int, body: bytes, code: int | None) -> None:
     refusal = REST.refusal(status, body)
 
     assert (refusal.code if refusal else None) == code
     assert refusal is None or refusal.kind == "final"
+
+
+def test_nothing_that_is_said_by_something_before_the_api_is_final() -> None:
+    refusal = REST.refusal(502, b"null")
+    assert refusal is not None
+    assert refusal.kind == "again"
+
+
+@pytest.mark.parametrize("stream", ["funding_rate", "trade", "depth"])
+def test_what_it_does_not_know_is_never_repaired_and_says_why(stream: str) -> None:
+    filling = REST.repair(Hole(stream, "GONE", START_MS * MS, (START_MS + HOUR_MS) * MS))
+    assert filling is not None
+    assert isinstance(next(filling), Fetch)
+    with pytest.raises(StopIteration) as ended:
+        filling.throw(RequestRefused("500 nothing of this name"))
+    assert ended.value.value == Filled(RepairState.UNREPAIRABLE, reason="500 nothing of this name")
 
 
 def test_perpetuals() -> None:

@@ -195,8 +195,9 @@ def error(status: int, body: bytes) -> tuple[str, str] | None:
 
 
 ERRORS = Errors(
-    error, limited=frozenset(("429",)), again=frozenset(("500",)), frontages=(Frontage(403, b"too frequent", 60.0),)
-)
+    error, limited=frozenset(("429",)), again=frozenset(("500",)), final=frozenset(("404",)),
+    frontages=(Frontage(403, b"too frequent", 60.0),),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -206,6 +207,9 @@ ERRORS = Errors(
         (200, b'{"code":"51001","msg":"\\u001b[31mno"}', Refusal("51001", "?[31mno")),
         (200, b'{"code":"429"}', Refusal("429", "", ErrorKind.LIMITED)),
         (200, b'{"code":"500"}', Refusal("500", "", ErrorKind.AGAIN)),
+        (500, b'{"code":"51001"}', Refusal("51001", "", ErrorKind.AGAIN)),
+        (500, b'{"code":"404"}', Refusal("404", "")),
+        (500, b'{"code":"429"}', Refusal("429", "", ErrorKind.LIMITED)),
         (400, b"<html>", None),
         (403, b"<html>Too Frequent</html>", Refusal(403, "too frequent", ErrorKind.LIMITED, 60.0)),
         (404, b"<html>Too Frequent</html>", None),

@@ -85,14 +85,14 @@ def test_bans_grow_and_are_forgotten_after_a_success(status: int) -> None:
 def test_an_absent_host_is_asked_less_and_less(status: int) -> None:
     own, now, waits = budget(), 0.0, []
     for _ in range(12):
-        assert own.answered(status, None, None, now) is Outcome.AGAIN
+        assert own.answered(status, None, None, now) is Outcome.ABSENT
         waits.append(own.wait(LIGHT, now))
         now += waits[-1]
     assert waits[:4] == [1.0, 1.5, 2.5, 4.5]
     assert waits[-1] == RETRY.minimum + RETRY.maximum
 
 
-@pytest.mark.parametrize("status", [200, 400, 404, 422])
+@pytest.mark.parametrize("status", [200, 400, 404, 422, 500])
 def test_a_refusal_is_about_the_request(status: int) -> None:
     own = budget()
     assert own.answered(status, 5, None, 0.0, Refusal(-1121, "Invalid symbol.")) is Outcome.REFUSED
@@ -111,6 +111,12 @@ def test_a_page_that_is_not_the_api_s_says_nothing_about_the_request(status: int
         now += waits[-1]
     assert waits[:3] == [1.0, 1.5, 2.5]
     assert waits[-1] == RETRY.minimum + RETRY.maximum
+
+
+def test_an_error_of_a_host_that_is_not_well_is_about_the_moment() -> None:
+    own = budget()
+    assert own.answered(503, None, None, 0.0, Refusal("busy", "", ErrorKind.AGAIN)) is Outcome.ABSENT
+    assert own.paused(0.0) == 1.0
 
 
 def test_an_error_of_the_api_may_be_a_limit() -> None:

@@ -126,6 +126,8 @@ def test_a_ban_lasts_as_long_as_the_venue_says(
         (403, b"<html>CloudFront</html>", Outcome.AGAIN),
         (451, b"<html>not in your country</html>", Outcome.AGAIN),
         (400, b'{"code":-1121,"msg":"Invalid symbol."}', Outcome.REFUSED),
+        (502, b"<html>", Outcome.ABSENT),
+        (500, b'{"code":-1121,"msg":"Invalid symbol."}', Outcome.ABSENT),
     ],
 )
 def test_only_the_api_itself_refuses_a_request(tmp_path: Path, status: int, body: bytes, outcome: Outcome) -> None:
@@ -146,7 +148,7 @@ def test_nobody_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     host = RestHost(REST, f"http://127.0.0.1:{port}", StateDirectory(tmp_path), tmp_path, lambda: None)
-    assert ask(host).outcome is Outcome.AGAIN
+    assert ask(host).outcome is Outcome.ABSENT
     assert host.counts.failed == 1
     assert host.wait(TIME) > 0
 

@@ -231,7 +231,7 @@ class HyperliquidRest(RestTables):
     testnet = "https://api.hyperliquid-testnet.xyz"
     weights = Limit(1200, 60.0)
     variants: Mapping[str, Any] = {"aggregated": False}
-    errors = Errors(error)
+    errors = Errors(error, final=frozenset((500,)))
     repairs = {
         "trade": partial(newest_trades, RECENT_TRADES),
         "kline": partial(candles, KLINES),

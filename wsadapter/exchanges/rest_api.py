@@ -139,11 +139,13 @@ class Frontage(Struct, frozen=True):
 class Errors(Struct, frozen=True):
     """How the API says that it will not. ``read``: status and body -> code and text, None for an answer that is no
     error; may raise `FAILURES`, where something else than the API answered. Codes that are about us (``limited``) or
-    about the moment (``again``); all others are about the request."""
+    about the moment (``again``); all others are about the request, of status 5xx only those that are known to be
+    (``final``)."""
 
     read: Callable[[int, bytes], tuple[int | str, str] | None]
     limited: frozenset[int | str] = frozenset()
     again: frozenset[int | str] = frozenset()
+    final: frozenset[int | str] = frozenset()
     frontages: tuple[Frontage, ...] = ()
 
     def refusal(self, status: int, body: bytes) -> Refusal | None:
@@ -159,7 +161,8 @@ class Errors(Struct, frozen=True):
         if error is None:
             return None
         code, message = error
-        kind = ErrorKind.LIMITED if code in self.limited else ErrorKind.AGAIN if code in self.again else ErrorKind.FINAL
+        is_passing = code in self.again or (status >= 500 and code not in self.final)
+        kind = ErrorKind.LIMITED if code in self.limited else ErrorKind.AGAIN if is_passing else ErrorKind.FINAL
         return Refusal(code, printable(message), kind)
 
 

@@ -57,6 +57,6 @@ def _sent(host: RestHost, fetch: Fetch, deadline: float) -> Result:
         if result.outcome in (Outcome.OK, Outcome.REFUSED):
             return result
         reason = result.reason or result.outcome.value
-        if result.outcome is not Outcome.AGAIN or host.counts.requests - before >= ATTEMPTS:
+        if result.outcome is Outcome.UNANSWERED or host.counts.requests - before >= ATTEMPTS:
             break
     raise ServiceUnavailable(f"{host.base} does not say what is traded: {reason}")

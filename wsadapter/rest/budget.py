@@ -9,7 +9,7 @@ All REST of a host goes through one `Budget`, told of every request and every an
   ban, 403 the firewall's, 451 the law's: the wait that was announced, else two minutes, doubled with each in a row,
   three days at most.
 * No answer, 5xx, a redirect (never followed), a 4xx that is not the API's own error: exponential waits with full
-  jitter. Only what the API itself says about a request is final.
+  jitter. Only what the API itself says about a request is final, and that is whatever its status.
 
 What must outlive the process is the end of a pause: `Budget.pause` at the next start, see `wsadapter.rest.host`.
 """
@@ -38,6 +38,8 @@ class Outcome(StrEnum):
     OK = "ok"
     AGAIN = "again"
     """Nothing about this request: send it again, `Budget.wait` says when."""
+    ABSENT = "absent"
+    """No answer, or 5xx: send it again, but not for ever, as it may be this request only."""
     UNANSWERED = "unanswered"
     """The same, but it may be this request only that gets no answer: let others go first."""
     REFUSED = "refused"
@@ -100,7 +102,7 @@ class Budget:
         if status == LIMITED or kind is ErrorKind.LIMITED:
             self.pause(now, min(LIMITED_SECONDS if retry_after is None else retry_after, BAN.maximum))
             return Outcome.AGAIN
-        if status >= 500 or (status < 400 and status != 200) or status == 408:
+        if (status >= 500 and kind is not ErrorKind.FINAL) or (status < 400 and status != 200) or status == 408:
             return self.failed(now)
         if kind is ErrorKind.AGAIN or (kind is None and status != 200):
             self.failed(now)
@@ -112,7 +114,7 @@ class Budget:
         """No answer, or one that says nothing about the request."""
         self.pause(now, RETRY.minimum + RETRY.delay(self._failures, self._random))
         self._failures += 1
-        return Outcome.AGAIN
+        return Outcome.ABSENT
 
     def pause(self, now: float, seconds: float) -> None:
         """Send nothing for so long."""

@@ -176,7 +176,7 @@ class RestHost:
             self.counts.refused += 1
             return Result(outcome, answer.body, answer.received_ns, detail)
         self._count(answer.status, outcome, refusal)
-        if outcome is Outcome.AGAIN and (seconds := self.budget.paused(now)) >= WORTH_KEEPING:
+        if outcome is not Outcome.UNANSWERED and (seconds := self.budget.paused(now)) >= WORTH_KEEPING:
             self._keep_ban(seconds, f"HTTP {answer.status}")
         return Result(outcome, reason=f"HTTP {answer.status}: {detail}")
 

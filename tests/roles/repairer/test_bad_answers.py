@@ -14,7 +14,7 @@ from wsadapter.exchanges.rest_api import Request, Series
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.gap_repair import GapRepair
-from wsadapter.roles.repairer.host_queue import BAD_ANSWERS, HostQueue
+from wsadapter.roles.repairer.host_queue import BAD_ANSWERS, MOST_TRIES, HostQueue
 from wsadapter.roles.repairer.published import KEPT_SECONDS, Published
 
 START = 1_795_000_000_000
@@ -29,12 +29,20 @@ class Host:
         self.cursed: range = range(0)
         self.page: bytes | None = None
         self.asked: list[int] = []
+        self.symbols: list[str] = []
+        self.silent = ""
+        """Of this symbol nothing is answered."""
 
     def wait(self, request: Request, reserve: float = 0.0) -> float:
         return 0.0
 
     def send(self, request: Request) -> "Future[Result]":
         query = dict(request.query)
+        self.symbols.append(query["symbol"])
+        if query["symbol"] == self.silent:
+            absent: Future[Result] = Future()
+            absent.set_result(Result(Outcome.ABSENT, reason="HTTP 502: not an answer of the API"))
+            return absent
         first = int(query["fromId"])
         self.asked.append(first)
         future: Future[Result] = Future()
@@ -60,6 +68,7 @@ class Site:
     def __init__(self, log: FakeLog) -> None:
         self.host, self.log = Host(), log
         self.queue = HostQueue(cast(RestHost, self.host))
+        self.series = [Series("trade", "BTCUSDT"), Series("ticker", "BTCUSDT")]
         self.events: list[Event] = []
         self.now = 0.0
         self.published_s = 0.0
@@ -81,9 +90,8 @@ class Site:
             "binance", "", None, None, ended * MS, Source.WEBSOCKET, CONNECTION, None, f"{EPOCH}:{at}", 2, "", "",
             "disconnect", started * MS, ended * MS, None, None, None, "open",
         )  # fmt: skip
-        series = [Series("trade", "BTCUSDT"), Series("ticker", "BTCUSDT")]
         job = GapRepair(
-            gap, BinanceFuturesRest(), series, KafkaConfig(), self.now, (EPOCH, at), published=self.published
+            gap, BinanceFuturesRest(), self.series, KafkaConfig(), self.now, (EPOCH, at), published=self.published
         )
         self.queue.add(job)
         self._next += missing
@@ -170,6 +178,26 @@ def test_a_page_of_another_hand_leaves_the_gap_open(site: Site) -> None:
     site.run(100.0)
     assert sorted(site.numbers) == [*range(1_010, 1_020), *range(1_040, 1_050)]
     assert {job.counts["repaired"] for job in site.queue.finished if isinstance(job, GapRepair)} == {1}
+
+
+def test_one_symbol_without_an_answer_keeps_back_no_other(site: Site) -> None:
+    site.series = [Series("trade", "ETHUSDT"), Series("trade", "BTCUSDT")]
+    site.host.silent = "ETHUSDT"
+    site.record(10)
+    site.log.trade(1_009, venue_ms(1_009), venue_ms(1_009), symbol="ETHUSDT")
+    site.gap(10)
+    site.record(10)
+    site.log.trade(1_020, venue_ms(1_020), venue_ms(1_020), symbol="ETHUSDT")
+    site.run(600.0)
+    assert site.numbers == [*range(1_010, 1_020)]
+    assert site.host.symbols.count("BTCUSDT") == 1, "what is done is not asked again"
+    assert site.host.symbols.count("ETHUSDT") > 2 * MOST_TRIES
+    assert site.queue.finished == []
+    site.host.silent = ""
+    site.run(100.0)
+    (job,) = site.queue.finished
+    assert isinstance(job, GapRepair)
+    assert job.counts == {"repaired": 2}
 
 
 def test_a_gap_that_is_begun_anew_goes_on_where_it_was(site: Site) -> None:

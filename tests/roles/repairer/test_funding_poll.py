@@ -1,5 +1,6 @@
 """Settled funding is recorded in normal running: asked for after each full hour, each rate once, none forgotten."""
 
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,10 +16,11 @@ from wsadapter.exchanges import REGISTRY, load_rest
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.bitget_rest import BitgetRest
 from wsadapter.exchanges.bybit_rest import BybitInverseRest, BybitLinearRest
+from wsadapter.exchanges.hyperliquid_rest import HyperliquidRest
 from wsadapter.exchanges.kraken_futures_rest import KrakenFuturesRest
 from wsadapter.exchanges.rest_api import Hole, Request
 from wsadapter.files import StateDirectory
-from wsadapter.rest.budget import Outcome
+from wsadapter.rest.budget import Budget, Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.open_interest import OpenInterestPoll
@@ -237,6 +239,51 @@ def test_venues_of_one_host_do_not_wait_for_one_another(tmp_path: Path) -> None:
     assert queue.is_polled, "it was not missed: none of it counts as repaired"
     assert sorted(asked) == ["BTCUSD", "BTCUSDT"]
     assert len(queue) == 0
+
+
+class Settled:
+    """A venue at its host's pace: it settles each hour, and answers ``gone`` for one that it does not know."""
+
+    def __init__(self, gone: tuple[int, bytes]) -> None:
+        self.rest, self.now, self.gone = HyperliquidRest(), 0.0, gone
+        self.asked: Counter[str] = Counter()
+        self.budget = Budget(self.rest.weights, {}, frozenset(), lambda: 1.0)
+
+    def ns(self) -> int:
+        return NOON + round(self.now * S)
+
+    def wait(self, request: Request, reserve: float = 0.0) -> float:
+        return self.budget.wait(request, self.now, reserve)
+
+    def send(self, request: Request) -> "Future[Result]":
+        asked = msgspec.json.decode(request.body)
+        self.asked[asked["coin"]] += 1
+        self.budget.sent(request, self.now)
+        hours = range(asked["startTime"] // 3_600_000 + 1, asked["endTime"] // 3_600_000 + 1)
+        rows = [{"coin": asked["coin"], "fundingRate": "0.1", "time": hour * 3_600_000 + 5} for hour in hours]
+        status, body = self.gone if asked["coin"] == "GONE" else (200, msgspec.json.encode(rows))
+        outcome = self.budget.answered(status, None, None, self.now, self.rest.refusal(status, body))
+        future: Future[Result] = Future()
+        future.set_result(Result(outcome, body, self.ns(), "why"))
+        return future
+
+
+@pytest.mark.parametrize("gone", [(500, b"null"), (502, b"<html>"), (404, b"<html>")])
+def test_one_that_gets_no_answer_holds_up_no_other(tmp_path: Path, gone: tuple[int, bytes]) -> None:
+    host = Settled(gone)
+    queue = HostQueue(cast("RestHost", host))
+    poll = FundingPoll("hyperliquid", ["BTC", "ETH", "GONE"], host.rest, FundingFile(StateDirectory(tmp_path)),
+                       host.ns, 0.0)  # fmt: skip
+    queue.add(poll)
+    while host.now < 6 * HOUR:
+        queue.step(host.now)
+        wait = queue.wait(host.now)
+        host.now += 0.01 if wait in (0.0, float("inf")) else wait
+
+    assert (host.asked["BTC"], host.asked["ETH"]) == (6, 6)
+    assert poll.errors >= 6
+    if gone[0] == 500:
+        assert host.asked["GONE"] == 6, "what is final is asked once an hour"
 
 
 def test_open_interest_of_two_venues_of_one_host_is_asked_for() -> None:

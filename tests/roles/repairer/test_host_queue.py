@@ -10,7 +10,7 @@ from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Limit, Request, Reque
 from wsadapter.rest.budget import Budget, Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.gap_repair import TURN_SECONDS
-from wsadapter.roles.repairer.host_queue import HostQueue, Job, Pause, Steps
+from wsadapter.roles.repairer.host_queue import BACKOFF, MOST_TRIES, HostQueue, Job, Pause, Steps
 
 
 class Host:
@@ -178,6 +178,19 @@ def test_what_has_no_answer_for_days_is_asked_again_and_again() -> None:
         turns(made, 2, now=60.0 * minute)
     assert len(host.asked) > 1_100
     assert job.remaining == 1
+
+
+def test_a_request_that_a_host_never_answers_lets_its_job_go_on() -> None:
+    """It may be this request only: five tries more are not noticed, then it is told."""
+    job, other = Requests("one", 1), Requests("other", 1)
+    made, host = queue(job, other)
+    host.next = lambda: Result(Outcome.ABSENT) if host.asked[-1] == "one" else Result(Outcome.OK, b"fine")
+    turns(made, 30)
+    assert host.asked.count("one") == MOST_TRIES
+    assert made.finished == [other]
+    host.next = lambda: Result(Outcome.OK, b"fine")
+    turns(made, 5, now=1.0 + BACKOFF.minimum)
+    assert made.finished == [other, job]
 
 
 def test_a_long_look_into_the_log_holds_up_no_poll() -> None:

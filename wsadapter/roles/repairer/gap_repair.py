@@ -27,7 +27,7 @@ from wsadapter.events import Gap, MarketEvent
 from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.exchanges.rest_api import Filled, Filling, Hole, RestExchange, Series
+from wsadapter.exchanges.rest_api import Filled, Filling, Hole, RestExchange, Series, Unanswered
 from wsadapter.kafka.messages import Identity
 from wsadapter.kafka.time_range_reader import OffsetRangeReader, TimeRangeReader
 from wsadapter.kafka.topics import topic
@@ -106,6 +106,8 @@ class GapRepair(RepairJob):
         self.lane = f"{gap.connection}:long" if self._is_long else gap.connection
         self.not_before = now + SETTLE_SECONDS
         self.outcomes: Outcomes = []
+        self._filled: dict[Series, Filled] = {}
+        """What became of those that are done: it outlives a new beginning."""
         self._rest, self._series, self._kafka = rest, series, kafka
         own = {_key(each) for each in series}
         self._left = [] if gap.stream else [each for each in left if _key(each) not in own]
@@ -140,10 +142,9 @@ class GapRepair(RepairJob):
             self._searches.free += 1
         for key, each in ranges.items():
             each.include(self._beside.of(self.gap.exchange, *key))
-        outcomes = []
-        for series in (*self._series, *(each for each in self._left if each.stream in HISTORIES), *self._former()):
-            filled = yield from self._fill_series(series, ranges.get(_key(series)))
-            outcomes.append((series, filled))
+        wanted = (*self._series, *(each for each in self._left if each.stream in HISTORIES), *self._former())
+        yield from self._fill_all(wanted, ranges)
+        outcomes = [(series, self._filled[series]) for series in wanted]
         lost = (each for each in self._left if each.stream not in HISTORIES)
         outcomes += [(series, Filled(RepairState.UNREPAIRABLE)) for series in lost]
         self.outcomes = outcomes
@@ -242,6 +243,19 @@ class GapRepair(RepairJob):
                 "is in no gap row, only in coverage",
                 connection=self.gap.connection, until=iso(last_ns), since=iso(self.gap.started_ns),
             )  # fmt: skip
+
+    def _fill_all(self, wanted: Sequence[Series], ranges: Ranges) -> Steps:
+        """One that gets no answer keeps back no other: it alone is asked for anew."""
+        unanswered: Unanswered | None = None
+        for series in wanted:
+            if series in self._filled:
+                continue
+            try:
+                self._filled[series] = yield from self._fill_series(series, ranges.get(_key(series)))
+            except Unanswered as error:
+                unanswered = error
+        if unanswered is not None:
+            raise unanswered
 
     def _fill_series(self, series: Series, around: MissingRange | None) -> Filling:
         hole = self._hole(series, around)

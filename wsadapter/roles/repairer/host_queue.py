@@ -30,6 +30,8 @@ from wsadapter.shm.stats_page import StatsPage
 MOST_OTHERS: Final = 1_000
 BAD_ANSWERS: Final = 6
 """Of one series; then what cannot be read is given up."""
+MOST_TRIES: Final = 6
+"""Of a request to a host that does not answer, or with 5xx; then its job goes on without, and comes back later."""
 KAFKA_SECONDS: Final = 1.0
 POLLS_SHARE: Final = 1 / 8
 """Of the host's weight, that nothing else uses up where there are polls."""
@@ -69,6 +71,8 @@ class Job(ABC):
         self.not_before = 0.0
         self.fetch: Fetch | None = None
         """Yielded, and not answered yet."""
+        self.tries = 0
+        """Of it, in which the host was absent."""
         self.steps: Steps | None = None
         self.restarts = 0
 
@@ -281,10 +285,11 @@ class HostQueue:
         assert job is not None
         assert job.fetch is not None
         result = sent.result()
-        if result.outcome is Outcome.AGAIN:
+        job.tries += result.outcome is Outcome.ABSENT
+        if result.outcome is Outcome.AGAIN or (result.outcome is Outcome.ABSENT and job.tries < MOST_TRIES):
             self._put_back(job)
             return ()
-        fetch, job.fetch = job.fetch, None
+        fetch, job.fetch, job.tries = job.fetch, None, 0
         events = self._advance(job, self._answer(fetch, result), now)
         if self._job is job:
             self._put_back(job)  # with its next request: now it is another's turn
@@ -294,7 +299,7 @@ class HostQueue:
         """What the answer says, or why there is none."""
         if result.outcome is Outcome.REFUSED:
             return RequestRefused(result.reason)
-        if result.outcome is Outcome.UNANSWERED:
+        if result.outcome in (Outcome.UNANSWERED, Outcome.ABSENT):
             return Unanswered(result.reason)
         try:
             answer = fetch.parse(result.body, result.received_ns)

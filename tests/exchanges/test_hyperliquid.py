@@ -236,6 +236,41 @@ def test_a_request_that_is_refused_is_the_one_that_the_error_repeats() -> None:
     assert (refused.names, refused.message) == (("bbo:BTC",), text[:64])
 
 
+def test_too_many_messages_are_a_matter_of_pace() -> None:
+    """The venue names no request, and says it of each: each is made once more, later."""
+    made = session("BTC", "ETH", streams=("trade",))
+    requests = made.open()
+    text = "Cannot send more than 2000 messages per minute."
+    items = [item for _ in requests for item in made.receive(message("error", text), AT)]
+
+    assert types(items) == ["Reply", "Reply"]
+    again = [item for item in items if isinstance(item, Reply)]
+    assert [each.payload for each in again] == requests
+    assert {each.pause for each in again} == {1.0}
+    assert types(answered(made, requests)) == ["Acked", "Acked"]
+
+
+def test_what_is_beyond_the_limit_of_the_address_is_given_up_and_says_why() -> None:
+    """Nothing waits for an answer then, so that the socket stands with the others."""
+    made = session("BTC", "ETH", streams=("trade",))
+    first, _ = made.open()
+    made.receive(ack(first), AT)
+    text = "Cannot subscribe to more than 1000 channels."
+
+    (refused,) = made.receive(message("error", text), AT)
+    assert isinstance(refused, Refused)
+    assert (refused.names, refused.message) == (("trades:ETH",), text)
+
+
+def test_more_than_an_address_may_have_is_refused_with_its_number() -> None:
+    feed = Feed("h", "hyperliquid", tuple(f"C{number}" for number in range(501)), ("trade", "book_ticker"))
+    with pytest.raises(ConfigError, match="1002 subscriptions, and hyperliquid allows 1000 an address"):
+        Hyperliquid.plan(feed)
+    some = structs.replace(feed, symbols=feed.symbols[:500])
+    assert [len(plan.subscriptions) for plan in Hyperliquid.plan(some)] == [1000]
+    assert sum(len(plan.subscriptions) for plan in Hyperliquid.plan(structs.replace(feed, ws_url="ws://x"))) == 1002
+
+
 def test_a_coin_that_ends_the_connection_is_found_and_the_others_live() -> None:
     coins = ("BTC", "btc", "ETH", "SOL")
     made, acked, refused, sockets = session(*coins, streams=("trade",)), set[str](), list[Refused](), 0
@@ -388,6 +423,8 @@ SAMPLES = [
     message("l2Book", {"coin": "BTC", "time": 1, "levels": [[{"px": "1", "sz": "1", "n": 1}], []], "fast": True}),
     message("bbo", {"coin": "BTC", "time": 1, "bbo": [{"px": "1", "sz": "1", "n": 1}, None]}), b'{"channel":"pong"}',
     message("error", 'Already subscribed: {"type":"bbo","coin":"BTC"}'), message("error", "no"),
+    message("error", "Cannot subscribe to more than 1000 channels."),
+    message("error", "Cannot send more than 2000 messages per minute."),
     message("subscriptionResponse", {"method": "subscribe", "subscription": {"type": "trades", "coin": "BTC"}}),
     message("candle", {"t": 0, "T": 59_999, "s": "BTC", "i": "1m", **dict.fromkeys("ochlv", "1"), "n": 1}),
 ]  # fmt: skip

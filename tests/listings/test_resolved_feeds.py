@@ -159,6 +159,33 @@ def test_a_feed_goes_on_with_what_the_venue_offers_for_its_streams(tmp_path: Pat
     assert after.config.feed[0].symbols == ("BTC-USDT-SWAP",)
 
 
+def coins(count: int) -> tuple[str, ...]:
+    return tuple(f"C{number}" for number in range(count))
+
+
+def test_rules_that_fit_more_than_an_address_may_have_change_nothing(tmp_path: Path) -> None:
+    host = "https://api.hyperliquid.xyz"
+    wanted = config(tmp_path, feed("*", exchange="hyperliquid"))
+    listed = [msgspec.structs.replace(instrument(coin, "listed"), exchange="hyperliquid") for coin in coins(1001)]
+    (tmp_path / kept.file_name("hyperliquid", host)).write_bytes(
+        msgspec.json.encode(KeptListing(host, 1, tuple(listed)))
+    )
+    (waits,) = resolved(wanted).waiting
+    assert "1001 subscriptions, and hyperliquid allows 1000 an address" in waits.reason
+    after = resolved(wanted, {"um": FeedSymbols(("*",), coins(1000))})
+    assert after.config.feed[0].symbols == coins(1000)
+
+
+@pytest.mark.parametrize(("redundancy", "feeds"), [(2, 1), (1, 2)])
+def test_what_all_connections_ask_of_an_address_is_refused_by_name(tmp_path: Path, redundancy: int, feeds: int) -> None:
+    some = [
+        feed(*coins(600), name=f"h{number}", exchange="hyperliquid", streams=(stream,), redundancy=redundancy)
+        for number, stream in enumerate(("trade", "book_ticker")[:feeds])
+    ]
+    with pytest.raises(ConfigError, match=r"h0.*: 1200 subscriptions, and hyperliquid allows 1000 an address"):
+        assemble(config(tmp_path, *some))
+
+
 def test_a_symbol_that_one_listing_does_not_have_stays(tmp_path: Path) -> None:
     listing = KeptListing(HOST, 1, (instrument("AUSDT"),), missing=(instrument("BUSDT"), instrument("CUSDT")))
     (tmp_path / kept.file_name("binance", HOST)).write_bytes(msgspec.json.encode(listing))

@@ -12,7 +12,8 @@ There are no liquidations but a user's own, and no last price, so no ticker. Fun
 venue does not name the next one. ``k`` before a name (kPEPE) means 1000 units, of which quantities and prices are.
 
 Not verified: whether a minute without trades has a candle (taken to have none), how many connections an address may
-have (10, or 100), what happens above its limits. Books slowed down twice in 2026: how often they come is the venue's.
+have (10, or 100), whether the two errors about its limits come in the order of the requests. Books slowed down
+twice in 2026: how often they come is the venue's.
 """
 
 import re
@@ -293,7 +294,9 @@ def name_of(said: SubscriptionWire) -> str:
 
 
 def control(payload: bytes) -> Sequence[Answer] | None:
-    """An error repeats the request, or the subscription, behind its text; one that does not is about none of ours."""
+    """An error repeats the request, or the subscription, behind its text. Of those that do not, the two about the
+    address's limits are about the oldest request, as it answers in order: too many messages are a matter of pace, too
+    many subscriptions are final. Others are about none of ours."""
     envelope = _envelope(payload)
     if envelope.channel == "pong":
         return []
@@ -305,6 +308,10 @@ def control(payload: bytes) -> Sequence[Answer] | None:
     if envelope.channel != "error":
         return None
     text = _text(envelope.data)
+    if text.startswith("Cannot "):
+        error, again = ("", printable(text)), "messages per minute" in text
+        if again or "subscribe to more than" in text:
+            return [Answer(None, error, again=again)]
     about = _about(text)
     unknown = Answer(None, ("", printable(text)), about=lambda name: False)
     if about is None:
@@ -329,7 +336,11 @@ class Hyperliquid(VenueSession):
         hosts=Hosts("wss://api.hyperliquid.xyz", "wss://api.hyperliquid-testnet.xyz", {"info": "/ws"}),
         # 2000 messages a minute of an address, 30 new connections, 1000 subscriptions over all of them
         limits=Limits(
-            streams=1000, message_interval=0.05, attempts=AttemptLimit(30, 60.0), messages=AttemptLimit(2000, 60.0)
+            streams=1000,
+            message_interval=0.05,
+            attempts=AttemptLimit(30, 60.0),
+            messages=AttemptLimit(2000, 60.0),
+            on_address=1000,
         ),
         requests=Requests(request, most=1, octets=1024, in_flight=50, may_close=True),
         framing=ByKey(

@@ -52,7 +52,18 @@ def plans(
     ]
     if errors := errors + [error for venue in venues for error in venue.check(feed)]:
         raise ConfigError(errors)
-    return [plan for venue in venues for plan in _plans(venue, feed, symbols, before)]
+    result = [plan for venue in venues for plan in _plans(venue, feed, symbols, before)]
+    asked = 0 if feed.ws_url else sum(len(plan.subscriptions) for plan in result)
+    if error := beyond_address(asked, first.limits.on_address, feed.exchange):
+        raise ConfigError([("symbols", error)])
+    return result
+
+
+def beyond_address(asked: int, most: int, exchange: str) -> str:
+    """Why so many subscriptions are refused, where the venue allows one address no more than ``most`` (0: it does not
+    say); empty: they are not."""
+    what = "name fewer symbols, streams or intervals, or record the rest from another address"
+    return f"{asked} subscriptions, and {exchange} allows {most} an address: {what}" if 0 < most < asked else ""
 
 
 def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...], before: Placement) -> list[ConnectionPlan]:

@@ -58,6 +58,7 @@ class VenueSession:
     aside: frozenset[bytes]
     dated: bytes
     attempt_limit: AttemptLimit
+    address_streams: int
     message_limit: AttemptLimit | None
     others: ClassVar[tuple[type["VenueSession"], ...]] = ()
     """Connections of the same exchange that speak another protocol: its subclasses declared with ``beside=True``. Which
@@ -75,7 +76,7 @@ class VenueSession:
         limits, heartbeat = cls.venue.limits, cls.venue.heartbeat
         cls.message_interval, cls.ack_timeout = limits.message_interval, limits.ack_timeout
         cls.max_streams, cls.max_life, cls.attempt_limit = limits.streams, limits.max_life, limits.attempts
-        cls.message_limit = limits.messages
+        cls.message_limit, cls.address_streams = limits.messages, limits.on_address
         cls.ping_every = heartbeat.every if heartbeat else 0.0
         cls.dated = cls.venue.requests.dated
         cls.aside = frozenset((cls.venue.notices, heartbeat.begin if heartbeat else b""))

@@ -154,6 +154,8 @@ class Exchange(Protocol):
     max_streams: int
     """Most subscriptions on one connection."""
     attempt_limit: AttemptLimit
+    address_streams: int
+    """Most subscriptions of all connections from one address; 0: no limit is known."""
     message_limit: AttemptLimit | None
     """Of requests on all sockets together, where the venue counts them by address; None: it does not."""
     max_life: float
@@ -368,7 +370,8 @@ class Hosts(Struct, frozen=True):
 class Limits(Struct, frozen=True):
     """What the venue allows, and how long we wait; seconds. ``max_life`` 0: connections are not cut. ``octets``: of all
     the names that one connection asks for, see `wsadapter.exchanges.protocol.cut`. ``messages``: of all connections
-    from one address, where it counts those (``message_interval`` is one connection's pace)."""
+    from one address, where it counts those (``message_interval`` is one connection's pace). ``on_address``:
+    subscriptions of all connections from one address; 0: no limit is known."""
 
     streams: int
     message_interval: float
@@ -377,6 +380,7 @@ class Limits(Struct, frozen=True):
     max_life: float = 0.0
     octets: int = 1 << 30
     messages: AttemptLimit | None = None
+    on_address: int = 0
 
 
 class Heartbeat(Struct, frozen=True):

@@ -215,6 +215,8 @@ def _resolved(
     selection = select(rules, market, Before(before.symbols, before.ranked), refusal)
     told = {shown(symbol) if _unfit(symbol) else symbol: reason for symbol, reason in selection.unoffered.items()}
     selection = structs.replace(selection, unoffered=told)
+    if selection.symbols and (reason := _refusal(feed, (*selection.symbols,))):
+        return _as_before(feed, listing, before, reason)  # all of them together are too many
     if selection.symbols:
         return RuledFeed(feed, listing, selection), ""
     if selection.unoffered:

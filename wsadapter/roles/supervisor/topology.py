@@ -41,6 +41,7 @@ from wsadapter.roles.orders import (
     WatchedRing,
     WatchedStream,
 )
+from wsadapter.roles.supervisor.address_limits import exceeded
 from wsadapter.roles.supervisor.left_streams import Left
 from wsadapter.roles.supervisor.retired import NAME, retired_page
 from wsadapter.roles.supervisor.rings import Rings, member, name_of
@@ -132,7 +133,7 @@ def assemble(
             ]
         except ConfigError as error:
             errors += [(path if path.startswith("feed[") else f"feed[{index}].{path}", m) for path, m in error.errors]
-    if errors:
+    if errors := errors or exceeded((each.feed, each.plan) for each in connections):
         raise ConfigError(errors)
     return Assembly(declared, whole, resolution, tuple(connections))
 

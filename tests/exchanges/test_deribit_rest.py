@@ -249,10 +249,12 @@ def instrument(**fields: Any) -> dict[str, Any]:
 
 def test_what_is_traded() -> None:
     listed = [
-        instrument(instrument_type="reversed", settlement_period="month", expiration_timestamp=1_798_185_600_000),
+        instrument(instrument_type="reversed", settlement_period="month", expiration_timestamp=1_798_185_600_000,
+                   contract_size=10.0, min_trade_amount=20.0),
         instrument(kind="option", option_type="call", strike=1e5, expiration_timestamp=1_798_185_600_000,
-                   quote_currency="BTC", state="locked"),
-        instrument(kind="spot", quote_currency="USDC", tick_size=1e-2), instrument(kind="option_combo"), {"kind": 5},
+                   quote_currency="BTC", state="locked", contract_size=1.0, min_trade_amount=0.1),
+        instrument(kind="spot", quote_currency="USDC", tick_size=1e-2),
+        instrument(kind="option_combo", contract_size=1.0, min_trade_amount=0.1), {"kind": 5},
     ]  # fmt: skip
     future, option, spot, combo = INSTRUMENTS.parse(answer(json.dumps(listed)), NOW_NS).instruments
 
@@ -261,6 +263,8 @@ def test_what_is_traded() -> None:
         "BTC/USD:BTC-261225", "BTC/USD:BTC-261225-100000-C", "BTC/USDC", "",
     ]  # fmt: skip
     assert [one.contract_currency for one in (future, option, spot)] == ["USD", "BTC", "BTC"]
+    # an option's contract is one coin, and it is traded in tenths
+    assert [one.step_size for one in (future, option, spot, combo)] == ["10.0", "0.1", None, "0.1"]
     assert (option.status, future.status, spot.tick_size) == ("locked", "open", "0.01")
 
 

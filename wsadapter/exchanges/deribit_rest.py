@@ -131,6 +131,12 @@ def error(status: int, body: bytes) -> tuple[int, str] | None:
     return None if found is None else (found.code, f"{found.message} {bytes(found.data).decode()}".strip())
 
 
+def step_of(one: InstrumentRow) -> str | None:
+    """Amounts are in steps of a contract; that of an option is one coin, and it is traded in parts."""
+    step = one.min_trade_amount if one.kind.startswith("option") else one.contract_size
+    return plain_number(step) if present(step) else None
+
+
 def result_of(body: bytes) -> tuple[Raw, int | None]:
     """And the venue's time."""
     answer = _body(body)
@@ -242,8 +248,8 @@ INSTRUMENTS: Final = Listing(
         symbol="instrument_name", status=computed(lambda d, e: d.state or ("open" if d.is_active else "inactive")),
         contract_type=or_none("instrument_type"), kind=computed(lambda d, e: kind(d)), base_asset="base_currency",
         quote_asset="quote_currency", margin_asset=or_none("settlement_currency"),
-        # amounts count coins (or dollars), in steps of a contract
-        contract_size=constant("1"), step_size=number_or_none("contract_size"),
+        # amounts count coins (or dollars)
+        contract_size=constant("1"), step_size=computed(lambda d, e: step_of(d)),
         contract_currency=computed(
             lambda d, e: d.quote_currency if d.instrument_type == "reversed" else d.base_currency
         ),

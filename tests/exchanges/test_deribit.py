@@ -16,6 +16,7 @@ from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Depth, Event, FundingRate, Gap, Kline, Liquidation, Side, Trade
 from wsadapter.events.records import encode
 from wsadapter.exchanges.deribit import Deribit
+from wsadapter.exchanges.drift import known_of, unknown_fields
 from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, Item, Refused, Reply, Subscription
 
 PERPETUAL = "BTC-PERPETUAL"
@@ -419,6 +420,16 @@ def test_each_change_names_the_one_before_and_a_broken_book_is_asked_for_anew() 
     assert isinstance(snapshot, Depth)
     assert (snapshot.previous_update_id, snapshot.last_gap_ns) == (None, AT + 5)
     assert types(made.receive(change(61, 60), AT + 6)) == ["Depth"]
+
+
+def test_a_block_trade_is_a_trade_of_which_every_field_is_known() -> None:
+    row = trade(1, block_trade_id="BLOCK-2034", block_trade_leg_count=2, block_rfq_id=7)
+    items = opened(streams=("trade",)).receive(frame := trades(row), AT)
+
+    known = known_of(Deribit)
+    assert known is not None
+    assert types(items) == ["Trade"]
+    assert unknown_fields(frame, items, known) == ("trade", frozenset())
 
 
 def test_trades_are_numbered_without_holes() -> None:

@@ -11,7 +11,8 @@ venue is asked for heartbeats, and then asks us: what it asks has to be answered
 Amounts are the venue's: US dollars for inverse perpetuals and futures, the base coin for all else; so is the open
 interest. Funding goes on all the time: its rate is that of the moment and has no next time. A liquidation is a trade
 that says so; where both sides were liquidated there are two. Trades of a combo are told on the combo's channel and on
-each leg's. Channels ``raw`` want a login, which this has not; messages of theirs, in recordings, are read all the same.
+each leg's. Block trades are told as all others, and make the same events: their prices may never have been on the
+book. Channels ``raw`` want a login, which this has not; messages of theirs, in recordings, are read all the same.
 The platform's state is asked for on every socket: when its maintenance begins, another connection is made.
 
 Not verified: that unsubscribing and subscribing brings a snapshot (documented), that a candle of a day opens at 00:00
@@ -391,10 +392,11 @@ def control(payload: bytes) -> Sequence[Answer | ClosesSoon | Reply] | None:
 
 
 UNREAD: Final = (
-    "ask_iv best_ask_amount best_ask_price best_bid_amount best_bid_price bid_iv combo_id combo_trade_id "
-    "contracts delta funding_8h gamma greeks index_price instrument_name interest_rate interest_value iv jsonrpc "
-    "legs mark_iv mark_price max_price method min_price rho settlement_price starbase_match_id starbase_timestamp "
-    "state theta tick_direction underlying_index underlying_price vega volume_usd"
+    "ask_iv best_ask_amount best_ask_price best_bid_amount best_bid_price bid_iv block_rfq_id block_trade_id "
+    "block_trade_leg_count combo_id combo_trade_id contracts delta funding_8h gamma greeks index_price "
+    "instrument_name interest_rate interest_value iv jsonrpc legs mark_iv mark_price max_price method "
+    "min_price rho settlement_price starbase_match_id starbase_timestamp state theta tick_direction "
+    "underlying_index underlying_price vega volume_usd"
 )
 
 

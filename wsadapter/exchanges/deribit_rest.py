@@ -6,7 +6,8 @@ among them. Errors are HTTP 400 with a JSON-RPC error. Funding of a perpetual is
 each hour its history says, at the hour's end: that is what is settled here. It is a binary float in the venue's own
 text, of 20 and more decimals; a rate has 18, and is rounded to them.
 
-Not verified: how many candles one answer holds at most (1000 are asked for), and that candles without trades are there;
+Not verified: how far back this host keeps public trades (others fetch old ones from history.deribit.com, which is not
+asked here); how many candles one answer holds at most (1000 are asked for), and that candles without trades are there;
 the order of the hours (they are put in order here), how many an answer holds (744; 28 days are asked for).
 """
 

@@ -449,6 +449,16 @@ def test_a_forced_sale_closed_a_long() -> None:
         assert (order.side, order.quantity, order.price) == (side, "23", "0.13827")
 
 
+def test_liquidations_of_a_second_come_in_one_list_and_equal_ones_are_told_apart() -> None:
+    row = {"contract": BTC, "price": "0.13827", "time": 1_786_327_033_531, "size": -23}
+    items = opened().receive(frame("public_liquidates", [row, row | {"size": -5}, row]), AT)
+
+    assert types(items) == ["Liquidation"] * 3
+    assert [(one.quantity, one.ordinal) for one in items if isinstance(one, Liquidation)] == [
+        ("23", 0), ("5", 0), ("23", 1),
+    ]  # fmt: skip
+
+
 def candle(opened_s: int, **changes: object) -> bytes:
     row = {"t": opened_s, "o": "1", "h": "2", "l": "0.5", "c": "1.50", "n": "1m_BTC_USDT", "v": "7", "a": "10.5"}
     return frame("candlesticks", [row | changes])

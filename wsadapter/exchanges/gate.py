@@ -192,8 +192,9 @@ class QuoteWire(Struct, gc=False):
 
 class LiquidationWire(Struct, gc=False):
     """`futures.public_liquidates`: {"contract":"HEI_USDT","price":"0.13827","time":1786327033531,"size":-23}, alone;
-    the documentation has a list, ``time_ms`` and a number for a price. At most one a second and contract; the price is
-    that of the order."""
+    the documentation has a list, ``time_ms`` and a number for a price. Since 2026-08-20 all of a contract within a
+    second come in one list, sooner when 20 have gathered; before, one a second at most, a sample. The price is that of
+    the order."""
 
     contract: Text
     price: Raw

@@ -52,6 +52,8 @@ CHANNELS: tuple[Channel, ...] = (
         s, id=c.update_id, previous=c.previous_id, full=c.is_snapshot, sides=[c.bids, c.asks])),
     Books(name="top:{symbol}:{levels}", frame=lambda s, c, now_ms: told(s, full=c.is_snapshot, bids=c.bids),
           speeds={5: 100}, whole=True),
+    Books(name="best:{symbol}", levels=1, every_ms=10, word="book_ticker",
+          frame=lambda s, c, now_ms: told(s, full=c.is_snapshot, sides=[c.bids, c.asks])),
     BestPrices(name="bbo:{symbol}", frame=lambda s, top, at_ms, now_ms: told(s, top=top)),
     States(name="funding:{symbol}", frame=lambda s, now_ms: told(s, rate=s.market.rate(now_ms)), begins=True,
            once={"funding_rate": lambda market, now_ms: market.rate(now_ms)}),
@@ -159,6 +161,14 @@ def test_books_follow_and_add_up() -> None:
                 del bids[level]
     assert len(bids) == 20
     assert all(one["full"] and len(one["bids"]) == 5 for one in data(pushed["top:BTC-USD:5"]))
+
+
+def test_a_book_of_one_level_is_always_whole() -> None:
+    """Whether its name says the level, or its row alone."""
+    told_of = data(moved("best:BTC-USD", seconds=3)["best:BTC-USD"])
+    assert len(told_of) > 10
+    assert {one["full"] for one in told_of} == {True}
+    assert {tuple(map(len, one["sides"])) for one in told_of} == {(1, 1)}
 
 
 def test_states_best_prices_and_liquidations_of_all_markets() -> None:

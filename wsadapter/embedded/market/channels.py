@@ -308,11 +308,13 @@ class BookStream(DeclaredStream):
         super().__init__(channel, offered, market)
         # numbers of a later subscription are above these: no book is pushed a thousand times a second
         self.number = market.now_ms
+        self._most = self.levels or channel.levels
+        self._is_whole = channel.whole or self._most == 1
         self.bids, self.asks = self._best()
         self._id, self._time_ms = market.book.update_id, market.book.time_ms
 
     def snapshot(self, now_ms: int) -> Push | None:
-        if not (self.channel.begins or self.channel.whole or self.levels == 1):
+        if not (self.channel.begins or self._is_whole):
             return None
         return self._push(True, list(self.bids.items()), list(self.asks.items()), None, now_ms)
 
@@ -331,15 +333,12 @@ class BookStream(DeclaredStream):
                     yield one
             return
         self.number += 1
-        if self.channel.whole or self.levels == 1:
-            push = self.snapshot(now_ms)
-        else:
-            push = self._push(False, *changes, previous, now_ms)
+        push = self.snapshot(now_ms) if self._is_whole else self._push(False, *changes, previous, now_ms)
         if push is not None:
             yield push
 
     def _best(self) -> tuple[dict[int, int], dict[int, int]]:
-        bids, asks = self.market.book.levels(self.levels or self.channel.levels)
+        bids, asks = self.market.book.levels(self._most)
         return dict(bids), dict(asks)
 
     def _push(self, is_snapshot: bool, bids: Levels, asks: Levels, previous: int | None, now_ms: int) -> Push | None:

@@ -7,6 +7,7 @@ does with a wrong name from its.
 import asyncio
 import random
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.events import Depth, Gap, MarketEvent, UpdateType
 from wsadapter.exchanges import OURS
 from wsadapter.exchanges.session import VenueSession
-from wsadapter.exchanges.venue import Bad, Channel, Checked, ClosesSoon, Follows, Subscription
+from wsadapter.exchanges.venue import Bad, Channel, Checked, ClosesSoon, Follows, Reply, Subscription
 
 EXCHANGES = [word for word in STAND_INS if word in OURS]
 SECONDS = 8.0
@@ -365,8 +366,26 @@ def test_pings_and_heartbeats_are_no_events_and_no_errors(exchange: str) -> None
         is_asked = manners.heartbeat_every or (own is not None and own.begin)
         if (heartbeat := manners.heartbeat) is not None and is_asked:
             items = line.receive(heartbeat(pair.now_ms).replace("\0", "0").encode())
-            assert not [item for item in items if not isinstance(item, Gap) and type(item).__name__ != "Reply"]
+            assert not [item for item in items if not isinstance(item, (Gap, Reply))]
+            answers = [item for item in items if isinstance(item, Reply) and not item.is_request]
+            assert len(answers) == bool(manners.answered_within), "what it asks is answered, and that is no request"
     assert pair.of(Bad) == []
+
+
+def test_a_heartbeat_is_answered_or_the_connection_ends(exchange: str) -> None:
+    within = Pair(exchange).dialect.manners.answered_within
+    if not within:
+        pytest.skip("its heartbeats want no answer")
+    for is_lost in (False, True):
+        pair = Pair(exchange).open().run(0.5)
+        for line in pair.lines:
+            if is_lost:
+                line.changed = lambda told: []
+            beaten = time.monotonic() + 3600.0
+            for now in (beaten, beaten + within):
+                line.connection.check(now, pair.now_ms)
+                line.read()
+            assert (line.closed is not None) is is_lost
 
 
 def test_after_a_cut_all_is_asked_for_again(exchange: str) -> None:

@@ -47,12 +47,14 @@ class VenueLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Manners(Struct, frozen=True, kw_only=True):
     """What the venue says on a connection beside data and answers. ``hello``: first of all, by market time.
-    ``heartbeat``: every ``heartbeat_every`` seconds (0: to those that ask for it). ``notice``: that it will close the
-    connection. ``numbered``: every message has its number on the connection, from 0, where its text has `NUMBER`."""
+    ``heartbeat``: every ``heartbeat_every`` seconds (0: to those that ask for it); who sends nothing within
+    ``answered_within`` seconds is closed (0: it wants no answer). ``notice``: that it will close the connection.
+    ``numbered``: every message has its number on the connection, from 0, where its text has `NUMBER`."""
 
     hello: Callable[[int], Sequence[str]] = lambda now_ms: ()
     heartbeat: Callable[[int], str] | None = None
     heartbeat_every: float = 0.0
+    answered_within: float = 0.0
     notice: Callable[[int], str] | None = None
     numbered: bool = False
 
@@ -95,6 +97,7 @@ class VenueConnection(WSListener):
         self._manners = manners or Manners()
         self._beat_every = self._manners.heartbeat_every
         self._beaten = time.monotonic()
+        self._awaiting_answer = False
         self._number = 0
 
     @property
@@ -180,8 +183,10 @@ class VenueConnection(WSListener):
         elif limits.ping_interval and now - self._pinged >= limits.ping_interval:
             self._pinged, self._awaiting_pong = now, True
             self._write(framed(b"%d" % market_ms, _PING))
-        if self._beat_every and self._manners.heartbeat and now - self._beaten >= self._beat_every:
-            self._beaten = now
+        if self._awaiting_answer and now - self._beaten >= self._manners.answered_within:
+            self.close(4000, "heartbeat close")
+        elif self._beat_every and self._manners.heartbeat and now - self._beaten >= self._beat_every:
+            self._beaten, self._awaiting_answer = now, bool(self._manners.answered_within)
             self.say(self._manners.heartbeat(market_ms))
 
     async def flushed(self) -> None:
@@ -213,6 +218,7 @@ class VenueConnection(WSListener):
         self._transport.pause_reading()
 
     def _request(self, payload: bytes) -> None:
+        self._awaiting_answer = False
         self._counts.add("requests_total")
         answer = self.subscriptions.answer(payload)
         changed = bool(answer.added or answer.removed)

@@ -2,8 +2,8 @@
 an exponent as on the wire.
 
 A subscription is answered with the list of what was taken, in another order; a channel that does not exist is left out.
-A request with a ``raw`` channel is refused whole. Heartbeats come to those that ask for them, as test requests. One
-trade in forty is a liquidation, of the taker, the maker, or both.
+A request with a ``raw`` channel is refused whole. Heartbeats come to those that ask for them, as test requests, and
+who does not answer one is closed. One trade in forty is a liquidation, of the taker, the maker, or both.
 """
 
 from decimal import Decimal
@@ -361,7 +361,7 @@ PUBLIC_DATA: Final[Dialect] = declared(
     requests=REQUESTS,
     rest=REST,
     limits=VenueLimits(ping_interval=0, silence=0, life=0, messages=0),
-    manners=Manners(heartbeat=lambda now_ms: TEST_REQUEST, notice=lambda now_ms: MAINTENANCE),
+    manners=Manners(heartbeat=lambda now_ms: TEST_REQUEST, answered_within=10.0, notice=lambda now_ms: MAINTENANCE),
     stream_of=stream_of,
     recorded=RECORDED,
 )

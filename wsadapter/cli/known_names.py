@@ -55,7 +55,8 @@ def refuse_unknown(config: Config, exchange: str, symbol: str, others: Others = 
 def configured(config: Config, exchange: str = "") -> set[str]:
     """Symbols of the feeds, with those that their rules stand for; of a configuration without one those that a demo
     records."""
-    feeds: Iterable[Feed] = resolved(config).config.feed if config.feed else (one.feed for one in STAND_INS.values())
+    demo = (STAND_INS[word].feed for word in STAND_INS if word in REGISTRY)
+    feeds: Iterable[Feed] = resolved(config).config.feed if config.feed else demo
     named = [feed for feed in feeds if exchange in ("", feed.exchange)]
     return {symbol for feed in named for plan in load(feed.exchange).plan(feed) for symbol in plan.symbols} | {
         symbol for feed in named for symbol in feed.symbols

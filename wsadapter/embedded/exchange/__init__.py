@@ -1,14 +1,21 @@
 """The loopback venues: for which exchange there is one, and what a demo records where no feed is configured.
 
-A stand-in shares no code with what is tested against it: its frames are written from the venue's documentation.
+A stand-in shares no code with what is tested against it: its frames are written from the venue's documentation. One of
+somebody else's package is found by its entry point: group `wsadapter.stand_ins`, the exchange word = ``module:NAME`` of
+its `StandIn`. A word of ours cannot be taken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Final
 
 from msgspec import Struct
 
 from wsadapter.config.model import Feed
+from wsadapter.errors import WsadapterError
+
+GROUP: Final = "wsadapter.stand_ins"
 
 
 class StandIn(Struct, frozen=True):
@@ -18,6 +25,35 @@ class StandIn(Struct, frozen=True):
     feed: Feed
     dialect: str
     prepared: bool = False
+
+
+class _StandIns(Mapping[str, StandIn]):
+    """Ours, and those of other packages, of which each is imported when it is asked for."""
+
+    def __init__(self, ours: Mapping[str, StandIn]) -> None:
+        self._ours = ours
+        self._others = {each.name: each.value for each in entry_points(group=GROUP) if each.name not in ours}
+
+    def __getitem__(self, exchange: str) -> StandIn:
+        if exchange in self._ours:
+            return self._ours[exchange]
+        found = named(self._others[exchange])
+        if not isinstance(found, StandIn):
+            raise WsadapterError(f"{self._others[exchange]}: the stand-in of {exchange!r} must be a StandIn")
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._ours
+        yield from self._others
+
+    def __len__(self) -> int:
+        return len(self._ours) + len(self._others)
+
+
+def named(path: str) -> object:
+    """What ``module:NAME`` is, imported now."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -55,7 +91,7 @@ _ROWS: Final = (
     _row("coinbase", "coinbase:FEEDS", ("BTC-USD", "ETH-USD", "SOL-USD"), _SPOT_STREAMS, intervals=("5m",)),
     _row("kraken_futures", "kraken_futures:FUTURES", ("PF_XBTUSD", "PF_ETHUSD", "PI_XBTUSD")),
 )
-STAND_INS: Final[Mapping[str, StandIn]] = {row.feed.exchange: row for row in _ROWS}
+STAND_INS: Final[Mapping[str, StandIn]] = _StandIns({row.feed.exchange: row for row in _ROWS})
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEFAULT: Final = next(iter(STAND_INS))
 DEMO: Final = ("binance", "bybit", "binance_spot", "okx", "kraken")

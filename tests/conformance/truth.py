@@ -28,6 +28,7 @@ from wsadapter.events import (
     UpdateType,
 )
 
+HOUR_MS: Final = 3_600_000
 STEP_MS: Final = 10
 """In which a market of the slowest pace, twenty steps a second, takes one at most."""
 SLOWEST: Final = 1.0
@@ -92,7 +93,9 @@ class Truth:
 
     def _state(self, event: MarketEvent, now_ms: int) -> Fields:
         market, day, mark = self.market, self.market.candles.day(), self.market.mark(now_ms)
-        rate = {"funding_rate": Decimal(mark.rate), "next_funding_time_ns": mark.next_funding_ms * MS}
+        # the market's is every eight hours; a venue that pays more often has its own hours
+        hours = {(now_ms // HOUR_MS + more) * HOUR_MS * MS for more in range(1, 9)}
+        rate = {"funding_rate": Decimal(mark.rate), "next_funding_time_ns": hours}
         if isinstance(event, BookTicker):
             bid, bid_quantity, ask, ask_quantity = market.book.top()
             return {

@@ -103,6 +103,21 @@ def test_candles_are_of_five_minutes_and_not_in_the_sandbox() -> None:
         plans(streams=("kline",), intervals=("5m",), testnet=True)
 
 
+@pytest.mark.parametrize("stream", ["depth", "kline"])
+def test_what_advanced_sends_in_usd_is_not_asked_for_in_usdc(stream: str) -> None:
+    says = f"no depth or kline of BTC-USDC: the venue sends those of {BTC} in its place"
+    with pytest.raises(ConfigError, match=says):
+        plans(BTC, "BTC-USDC", streams=("trade", stream), intervals=("5m",))
+    (books,) = plans("USDT-USDC", "EURC-USDC", streams=(stream,), intervals=("5m",))
+    assert [each.symbol for each in books.subscriptions] == ["USDT-USDC", "EURC-USDC"]
+
+
+def test_exchange_has_products_in_usdc() -> None:
+    (trades,) = plans("BTC-USDC", streams=("trade", "ticker"))
+    assert [each.name for each in trades.subscriptions] == ["matches:BTC-USDC", "ticker:BTC-USDC"]
+    assert [each.root for each in plans("BTC-USDC", testnet=True)] == ["exchange"]
+
+
 # -------------------------------------------------------------------------------------------------------- what is asked
 
 

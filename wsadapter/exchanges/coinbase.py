@@ -12,6 +12,7 @@ proves them.
 Advanced numbers every message of a connection, answers and heartbeats too. A missing one makes all its books doubtful:
 each is asked for anew. A product that it does not know is left out of the answer. Books are whole; 30 a connection.
 Its candles are of five minutes and no others, none for a time without trades, and nothing says that one is closed.
+What is asked for in USDC comes as the product in USD that shares its book (documented), so none is asked for so.
 
 Not verified: whether Advanced answers to the end of a stream; that its trade ids are those of Exchange; in which order
 the first candles come, and that a product without trades sends none (no frame of them was recorded: they are as its
@@ -52,6 +53,7 @@ from wsadapter.exchanges.venue import (
     Candles,
     Channel,
     Checked,
+    FeedSettings,
     Follows,
     Heartbeat,
     Hosts,
@@ -69,6 +71,8 @@ RENAMED: Final[Mapping[str, str]] = {"level2_50": "level2_batch", "level2": "lev
 INTERVALS: Final[Mapping[str, str]] = {"5m": "300"}
 """Of Advanced, by their seconds."""
 NO_TIME: Final = "0001-01-01T00:00:00Z"
+OWN_BOOKS_IN_USDC: Final = frozenset(("USDT-USDC", "EURC-USDC"))
+"""Of Advanced: any other product in USDC has that in USD in its place."""
 
 
 class Message(Struct, gc=False):
@@ -315,6 +319,17 @@ def control(payload: bytes) -> list[Answer] | None:
     return None
 
 
+def check_advanced(feed: FeedSettings) -> list[tuple[str, str]]:
+    """Trades and tickers, and all of the sandbox, come over Exchange."""
+    if feed.testnet or {"depth", "kline"}.isdisjoint(feed.streams):
+        return []
+    return [
+        ("symbols", f"no depth or kline of {symbol}: the venue sends those of {symbol.removesuffix('C')} in its place")
+        for symbol in feed.symbols
+        if symbol.endswith("-USDC") and symbol not in OWN_BOOKS_IN_USDC
+    ]
+
+
 def advanced_request(begin: bool, wanted: tuple[str, ...], identity: int) -> bytes:
     verb = "subscribe" if begin else "unsubscribe"
     return encode({"type": verb, "product_ids": products(wanted), "channel": channel_of(wanted[0])})
@@ -402,6 +417,7 @@ class CoinbaseAdvanced(Coinbase, beside=True):
         ),
         control=advanced_control,
         cadences=CADENCES,
+        check=check_advanced,
         foreign=frozenset("*:/"),
         unread=UNREAD,
         books_a_second=1e9,

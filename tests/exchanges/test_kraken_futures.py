@@ -142,6 +142,36 @@ def test_a_refusal_that_names_nothing_is_found_by_halves(event: str) -> None:
         assert acked == {f"trade:{XBT}", "trade:PI_ETHUSD"}
 
 
+def failed(verb: str, feed: str, *products: str) -> bytes:
+    return json.dumps({"event": f"{verb}_failed", "feed": feed, "product_ids": products}).encode()
+
+
+def test_a_refusal_that_names_its_product_costs_that_one_and_more_is_asked_for() -> None:
+    made = opened(XBT, "NOSUCH", streams=("trade", "depth"))
+    trades = {"event": "subscribe", "feed": "trade", "product_ids": [XBT, "NOSUCH"]}
+    assert made.receive(failed("subscribed", "trade", "NOSUCH"), AT) == [
+        Refused(("trade:NOSUCH",), "", "subscribed_failed")
+    ]
+    acked, reply = made.receive(ack(trades, XBT), AT)
+    assert acked == Acked((f"trade:{XBT}",))
+    assert isinstance(reply, Reply)
+    assert json.loads(reply.payload) == {**trades, "feed": "book"}
+    (half,) = made.receive(failed("subscribed", "book", XBT, "NOSUCH"), AT)
+    assert isinstance(half, Reply)
+    assert json.loads(half.payload)["product_ids"] == [XBT], "of a list that is named whole it may be one"
+
+
+def test_a_stream_whose_end_failed_is_asked_for_all_the_same() -> None:
+    made = opened(streams=("depth",))
+    made.receive(ack({"event": "subscribe", "feed": "book"}, XBT), AT)
+    (end,) = made.resubscribe((f"book:{XBT}",))
+    assert json.loads(end)["event"] == "unsubscribe"
+    refused, reply = made.receive(failed("unsubscribed", "book", XBT), AT)
+    assert refused == Refused((), "", "unsubscribed_failed")
+    assert isinstance(reply, Reply)
+    assert json.loads(reply.payload) == {"event": "subscribe", "feed": "book", "product_ids": [XBT]}
+
+
 def test_recorded_answers() -> None:
     info, subscribed, invalid, private = lines("examples_control")
     made = opened(streams=("ticker",))

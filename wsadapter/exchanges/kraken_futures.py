@@ -4,7 +4,7 @@
      "time":1790360004381,"qty":0.0002,"price":83994.0}
 
 A message is one element, flat; its feed and product name the stream, and so do answers, which come one a product.
-Refusals name nothing: one request at a time. Prices and sizes are JSON numbers, those of the ticker with exponents.
+Most refusals name nothing: one request at a time. Prices and sizes are JSON numbers, those of the ticker with exponents.
 Books are whole at the beginning, then one level a message, numbered without holes; so are trades, the newest 100 of
 which are told again after each subscription. The venue's counters begin anew with its engine. The ticker leaves out
 what is zero of funding: absent is neither zero nor unchanged. The funding rate is the relative one: the other is an
@@ -166,7 +166,8 @@ class CandleWire(Struct, gc=False):
 class Control(Struct, gc=False):
     """{"event":"subscribed","feed":"ticker","product_ids":["PF_XBTUSD"]}; {"event":"info","version":1};
     {"event":"alert","message":"Couldn't subscribe to invalid feed"},
-    {"event":"error","message":"Invalid product id"}"""
+    {"event":"error","message":"Invalid product id"}; documented, too, {"event":"subscribed_failed","feed":"trade",
+    "product_ids":["PF_XBTUSD"]}"""
 
     event: str = ""
     feed: str = ""
@@ -284,13 +285,16 @@ def request(begin: bool, wanted: tuple[str, ...], identity: int) -> bytes:
 
 
 def control(payload: bytes) -> list[Answer] | None:
-    """A refusal is the oldest request's."""
+    """A refusal that names nothing is the oldest request's."""
     document = _control(payload)
     if document.event in ("info", "pong") or (not document.event and document.feed in NOT_OURS):
         return []
+    names = tuple(f"{document.feed}:{product}" for product in document.product_ids)
     if document.event in ("subscribed", "unsubscribed"):
-        names = tuple(f"{document.feed}:{product}" for product in document.product_ids)
         return [Answer(None, names=names, begin=document.event == "subscribed")] if names else []
+    if document.event in ("subscribed_failed", "unsubscribed_failed"):
+        error = "", printable(document.message or document.event)
+        return [Answer(None, error, names, begin=document.event == "subscribed_failed")]
     if document.event not in ("alert", "error"):
         return None
     return [] if "lready subscribed" in document.message else [Answer(None, ("", printable(document.message)))]

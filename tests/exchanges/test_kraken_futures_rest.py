@@ -35,6 +35,7 @@ class Venue:
         self.trades, self.page, self.name = list(range(trades)), page, name
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.without: set[int] = set()
+        self.sides: dict[int, tuple[str, str]] = {}
 
     def answer(self, request: Request) -> bytes:
         query = dict(request.query)
@@ -64,7 +65,8 @@ class Venue:
 
     def execution(self, number: int) -> dict[str, Any]:
         price = "NaN" if number in self.without else "84186"
-        return {"uid": f"u{number}", "makerOrder": {"direction": "Buy"}, "takerOrder": {"direction": "Sell"},
+        maker, taker = self.sides.get(number, ("Buy", "Sell"))
+        return {"uid": f"u{number}", "makerOrder": {"direction": maker}, "takerOrder": {"direction": taker},
                 "timestamp": (START_S + number) * 1000, "quantity": "0.0288", "price": price}  # fmt: skip
 
     def rates(self, path: str, query: dict[str, str]) -> dict[str, Any]:
@@ -118,6 +120,18 @@ def test_a_trade_that_cannot_be_read_leaves_the_others() -> None:
     assert filled.reason
     assert venue.fill(trades(40, 50))[0].state == "repaired", "the bad one is of another time"
     assert Venue().fill(trades(40, 50)) == (Filled(venue.fill(trades(40, 50))[0].state, 0), [])
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_a_trade_whose_taker_is_unknown_has_the_side_of_its_maker(page: int) -> None:
+    venue = Venue(200, page)
+    venue.sides = {33: ("Sell", "unknown"), 34: ("Buy", "unknown"), **{n: ("unknown", "unknown") for n in (36, 37)}}
+    filled, events = venue.fill(trades(32, 40))
+
+    assert (filled.state, filled.reason) == ("partial", "NoEvent: the venue does not know its side")
+    assert [(each.trade_id, each.buyer_is_maker) for each in events if isinstance(each, Trade)] == [
+        ("u32", True), ("u33", False), ("u34", True), ("u35", True), ("u38", True), ("u39", True), ("u40", True),
+    ]  # fmt: skip
 
 
 def test_pages_that_do_not_go_on_end() -> None:
@@ -210,7 +224,7 @@ def test_what_is_no_error_of_the_api() -> None:
         b"", b"\xff", b"[" * 100_000, b"{}", b'{"elements":5,"rates":5,"candles":5,"instruments":5}', b"[]",
         b'{"elements":[{}],"rates":[{}],"candles":[{}],"instruments":[{}]}', *(body for _, body, _, _ in ERRORS),
         b'{"elements":[{"event":{"Execution":{"execution":{"uid":"u","timestamp":1,"quantity":"1","price":"1",'
-        b'"takerOrder":{"direction":"Unknown"}}}}}],"rates":[{"timestamp":"2025-09-24T08:00:00Z"}],"candles":[5],'
+        b'"takerOrder":{"direction":"Both"}}}}}],"rates":[{"timestamp":"2025-09-24T08:00:00Z"}],"candles":[5],'
         b'"instruments":[5]}',
     ],
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 Errors are ``{"result":"error","error":...}`` or ``{"errors":[{"code":...}]}``, of charts plain text with HTTP 400.
 Trades come from the history of executions, oldest first, in pages that name the next one; they have no number, so a
-hole is filled by its time. Rates come all at once, of a year. Nothing counts against a limit but the address.
+hole is filled by its time. One of which the venue knows neither the taker's side nor the maker's is lost, and said.
+Rates come all at once, of a year. Nothing counts against a limit but the address.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,6 @@ from wsadapter.exchanges.mapping import (
     constant,
     decimal,
     iso,
-    mapped,
     ms,
     number_or_none,
     or_none,
@@ -32,13 +32,14 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
 from wsadapter.exchanges.turnover import Tickers
-from wsadapter.exchanges.values import Text, Time, says
+from wsadapter.exchanges.values import Text, Time, Words, says
 from wsadapter.text import printable
 
 EXCHANGE: Final = "kraken_futures"
 MAX_ROWS: Final = 50_000
 LINEAR: Final = "flexible_futures"
 HOUR: Final = 3600
+BUYS: Final = Words({"buy": True, "sell": False})
 
 
 class Problem(Struct, gc=False):
@@ -70,19 +71,21 @@ class Element(Struct, gc=False):
     event: dict[str, Execution]
 
 
-class Order(Struct, gc=False):
-    direction: Text
+class Order(Struct, frozen=True, gc=False):
+    direction: Text = ""
 
 
 class ExecutionRow(Struct, gc=False):
     """{"uid":"f55f3bfb-...","timestamp":1790422737272,"quantity":"0.0288","price":"84186","takerOrder":{"direction":
-    "Sell",...},"makerOrder":{...},"markPrice":"84190.74043291174",...}"""
+    "Sell",...},"makerOrder":{"direction":"Buy",...},"markPrice":"84190.74043291174",...}; a direction may be ``unknown``
+    (documented)."""
 
     uid: Annotated[str, Meta(min_length=1, max_length=64)]
     timestamp: Time
     quantity: Text
     price: Text
     takerOrder: Order
+    makerOrder: Order = Order()
 
 
 class RateRow(Struct, gc=False):
@@ -132,6 +135,17 @@ def executions(body: bytes) -> tuple[list[Raw], None]:
     return listed(None if elements is None else [one.execution for each in elements for one in each.event.values()])
 
 
+def maker_buys(d: ExecutionRow, e: object) -> bool:
+    """The taker does what the maker does not: one of the two is enough."""
+    taker = BUYS.get(d.takerOrder.direction.lower())
+    return BUYS[d.makerOrder.direction.lower()] if taker is None else not taker
+
+
+def sideless(d: ExecutionRow) -> str:
+    is_unknown = d.takerOrder.direction.lower() == "unknown" and d.makerOrder.direction.lower() not in BUYS
+    return "the venue does not know its side" if is_unknown else ""
+
+
 def step(d: ContractRow, e: object) -> str:
     """3: thousandths, -3: thousands."""
     places = d.contractValueTradePrecision
@@ -168,7 +182,7 @@ CANDLE: Final = row(
 )  # fmt: skip
 TRADE: Final = row(
     Trade, transaction_time_ns=ms("timestamp"), trade_id="uid", price=decimal("price"), quantity=decimal("quantity"),
-    buyer_is_maker=mapped("takerOrder.direction", {"Buy": False, "Sell": True}), aggregated=constant(False),
+    buyer_is_maker=computed(maker_buys), aggregated=constant(False), refuse=sideless,
     absent=("event_time_ns", "trade_number", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 FUNDING: Final = row(

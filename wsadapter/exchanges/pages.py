@@ -64,6 +64,10 @@ GIVEN: Final = frozenset((
 """What a request may be made of; which walker (`wsadapter.exchanges.history`) gives which of it says each."""
 
 
+class NoEvent(ValueError):
+    """A row of the right form that is none: a page that names the next one may have nothing but these."""
+
+
 class PageRequest(Struct, frozen=True):
     """What a request was about; the ``sub`` of the mapping."""
 
@@ -147,10 +151,12 @@ class Page:
         bad: list[int | None] = []
         reason = ""
         end: int | None = None
+        goes_on = False
         for raw in self._in_order(raws):
             try:
                 event = self._event(raw, wanted, received_ns)
             except FAILURES as error:
+                goes_on |= self._cursor is not None and type(error) is NoEvent
                 bad.append(self._number(raw))
                 reason = reason or f"{type(error).__name__}: {printable(str(error))}"
                 continue
@@ -159,7 +165,7 @@ class Page:
                 raise BadAnswer(f"{self._name}: not in order")
             end = getattr(event, self._end_key)
             events.append(event)
-        if bad and not events:
+        if bad and not (events or goes_on):
             raise BadAnswer(f"{self._name}: {reason}")
         venue_ns = received_ns - SURELY_CLOSED_NS if venue_ms is None else venue_ms * MS
         cursor = checked(self._cursor, body) if self._cursor else ""
@@ -176,7 +182,7 @@ class Page:
         if self._symbol and getattr(element, self._symbol) != wanted.symbol:
             raise ValueError("of another symbol")
         if self._refuse is not None and (reason := self._refuse(element)):
-            raise ValueError(reason)
+            raise NoEvent(reason)
         given = () if self._given is None else self._given(element, None, wanted, ())
         return self._convert(element, received_ns, CONNECTION, None, *given)
 

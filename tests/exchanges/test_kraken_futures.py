@@ -227,11 +227,11 @@ def test_recorded_tickers(index: int) -> None:
     items = opened(said["product_id"]).receive(line, AT)
     by_type: dict[type, Item] = {type(item): item for item in items}
     has_funding = said.get("next_funding_rate_time", "0") != "0"
-    has_touch = said["bid"] != "0.0"
+    is_there = {Ticker: said["last"] != "0.0", BookTicker: said["bid"] != "0.0", FundingRate: has_funding}
 
-    assert len(items) == 3 + has_funding + has_touch
+    assert len(items) == 2 + sum(is_there.values())
     for kind, fields in KINDS:
-        if (kind is FundingRate and not has_funding) or (kind is BookTicker and not has_touch):
+        if not is_there.get(kind, True):
             assert kind not in by_type
             continue
         event: Any = by_type[kind]
@@ -462,6 +462,30 @@ def test_a_funding_rate_comes_when_it_changes() -> None:
     assert rates(ticker(relative_funding_rate=-1.5e-07, next_funding_rate_time=9)) == [("-0.00000015", 9 * MS)]
     made.open()
     assert len(rates(ticker(relative_funding_rate=-1.5e-07, next_funding_rate_time=9))) == 1
+
+
+@pytest.mark.parametrize("zero", ["0.0", "0", "0.00"])
+def test_a_price_of_zero_is_none(zero: str) -> None:
+    """Of a contract that never traded, as the venue shows it."""
+    made = opened(XBT)
+    line = (b'{"time":5,"product_id":"PF_XBTUSD","relative_funding_rate":1e-06,"next_funding_rate_time":7,'
+            b'"feed":"ticker","bid":ZERO,"ask":1.4,"bid_size":ZERO,"ask_size":2.0,"volume":ZERO,"index":ZERO,'
+            b'"last":ZERO,"change":0.0,"openInterest":0.0,"markPrice":ZERO,"open":ZERO,"high":ZERO,"low":ZERO}')  # fmt: skip
+    said = line.replace(b"ZERO", zero.encode())
+    touch, rate, interest = (i for i in made.receive(said, AT) if not isinstance(i, Acked))
+
+    assert isinstance(touch, BookTicker)
+    assert (touch.bid_price, touch.bid_quantity, touch.ask_price, touch.ask_quantity) == (None, None, "1.4", "2.0")
+    assert isinstance(rate, FundingRate)
+    assert rate.mark_price is None
+    assert isinstance(interest, OpenInterest)
+    assert interest.open_interest == "0.0"
+    marked = made.receive(said.replace(b'"markPrice":' + zero.encode(), b'"markPrice":1.35'), AT)
+    (mark,) = (item for item in marked if isinstance(item, MarkPrice))
+    assert (mark.mark_price, mark.index_price) == ("1.35", None)
+    traded = made.receive(said.replace(b'"last":' + zero.encode(), b'"last":5.0'), AT)
+    (day,) = (item for item in traded if isinstance(item, Ticker))
+    assert (day.last_price, day.open, day.high, day.low) == ("5.0", None, None, None)
 
 
 # ----------------------------------------------------------------------------------------------------- hostile messages

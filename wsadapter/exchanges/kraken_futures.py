@@ -126,7 +126,7 @@ class TickerWire(Struct, gc=False):
     """{"time":1786046338005,"relative_funding_rate":2.747066666667e-6,"next_funding_rate_time":1786046400000,
     "bid":64401.0,"ask":64402.0,"bid_size":0.1239,"ask_size":0.1179,"volume":3669.9134,"index":64401.07,"last":64403.0,
     "change":-0.68,"openInterest":2157.6281,"markPrice":64399.68035588646,"volumeQuote":236982977.0066,"open":64843.0,
-    "high":64976.0,"low":64104.0,...}; a price of 0.0 is none."""
+    "high":64976.0,"low":64104.0,...}; a price of 0.0 is none: nobody has traded, nobody offers."""
 
     time: Time
     bid: Raw = Raw()
@@ -217,8 +217,8 @@ DEPTH: Final = emit(
 # the change is a percentage
 TICKER: Final = emit(
     Ticker, event_time_ns=ms("time"), price_change_percent=signed_number_or_none("change"), last_price=number("last"),
-    open=number_or_none("open"), high=number_or_none("high"), low=number_or_none("low"),
-    volume=number_or_none("volume"), quote_volume=number_or_none("volumeQuote"), needs=("last",),
+    open=offered("open", "open"), high=offered("high", "high"), low=offered("low", "low"),
+    volume=number_or_none("volume"), quote_volume=number_or_none("volumeQuote"), when=Offers(("last",)),
     absent=("transaction_time_ns", "price_change", "weighted_average_price", "last_quantity", "open_time_ns",
             "close_time_ns", "first_trade_id", "last_trade_id", "trade_count"),
 )  # fmt: skip
@@ -228,14 +228,14 @@ BOOK_TICKER: Final = emit(
     when=Offers(("bid", "ask")), absent=("transaction_time_ns", "update_id"),
 )  # fmt: skip
 MARK_PRICE: Final = emit(
-    MarkPrice, event_time_ns=ms("time"), mark_price=number("markPrice"), index_price=number_or_none("index"),
+    MarkPrice, event_time_ns=ms("time"), mark_price=number("markPrice"), index_price=offered("index", "index"),
     funding_rate=signed_number_or_none("relative_funding_rate"),
-    next_funding_time_ns=applied(funding_time, "next_funding_rate_time"), needs=("markPrice",),
+    next_funding_time_ns=applied(funding_time, "next_funding_rate_time"), when=Offers(("markPrice",)),
     absent=("transaction_time_ns", "estimated_settle_price"),
 )  # fmt: skip
 FUNDING_RATE: Final = emit(
     FundingRate, event_time_ns=ms("time"), funding_rate=signed_number_or_none("relative_funding_rate"),
-    next_funding_time_ns=applied(funding_time, "next_funding_rate_time"), mark_price=number_or_none("markPrice"),
+    next_funding_time_ns=applied(funding_time, "next_funding_rate_time"), mark_price=offered("markPrice", "markPrice"),
     once=("relative_funding_rate", "next_funding_rate_time"), absent=("transaction_time_ns",),
 )  # fmt: skip
 OPEN_INTEREST: Final = emit(

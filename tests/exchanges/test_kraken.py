@@ -219,6 +219,29 @@ def test_recorded_tickers() -> None:
         assert touch.update_id is None
 
 
+def quiet(**changes: str) -> bytes:
+    """A pair without trades in the last day, or ever, and without a bid."""
+    said = {"bid": "0.0", "bid_qty": "0.00000000", "ask": "84.3", "ask_qty": "1.00000000", "last": "84.3",
+            "volume": "0.0", "vwap": "0.0", "low": "0.0", "high": "0.0", "change": "0.0", **changes}  # fmt: skip
+    fields = ",".join(f'"{name}":{text}' for name, text in said.items())
+    return f'{{"channel":"ticker","type":"snapshot","data":[{{"symbol":"BTC/USD",{fields}}}]}}'.encode()
+
+
+def test_a_price_of_zero_is_none() -> None:
+    made = opened(streams=("ticker", "book_ticker"))
+    ticker, touch = made.receive(quiet(), AT)
+    assert isinstance(ticker, Ticker)
+    assert (ticker.last_price, ticker.volume) == ("84.3", "0.0")
+    assert (ticker.weighted_average_price, ticker.low, ticker.high) == (None, None, None)
+    assert isinstance(touch, BookTicker)
+    assert (touch.bid_price, touch.bid_quantity, touch.ask_price, touch.ask_quantity) == (
+        None, None, "84.3", "1.00000000",
+    )  # fmt: skip
+    (touch,) = made.receive(quiet(last="0.0", bid="84.2", bid_qty="0.5", ask="0", ask_qty="0"), AT)
+    assert isinstance(touch, BookTicker)
+    assert (touch.bid_price, touch.bid_quantity, touch.ask_price, touch.ask_quantity) == ("84.2", "0.5", None, None)
+
+
 def test_recorded_candles() -> None:
     count = 0
     for line in lines("examples_ohlc"):

@@ -25,6 +25,7 @@ from wsadapter.events import BookTicker, Depth, Kline, StreamType, Ticker, Trade
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.checked_book import DigitsChecksum
 from wsadapter.exchanges.mapping import (
+    Offers,
     as_text,
     closes_iso,
     constant,
@@ -34,6 +35,7 @@ from wsadapter.exchanges.mapping import (
     mapped,
     number,
     number_or_none,
+    offered,
     said,
     signed_number_or_none,
     subscribed,
@@ -113,7 +115,8 @@ class BookWire(Struct, gc=False):
 class TickerWire(Struct, gc=False):
     """{"symbol":"BTC/USD","bid":83744.2,"bid_qty":0.56251979,"ask":83744.3,"ask_qty":0.00044780,"last":83744.3,
     "volume":3156.84782110,"vwap":84174.6,"low":83163.6,"high":85247.4,"change":-429.3,"change_pct":-0.51,
-    "trades":135262,"timestamp":"2026-09-25T17:48:26.844359Z"}"""
+    "trades":135262,"timestamp":"2026-09-25T17:48:26.844359Z"}; a price of 0.0 is none: nobody has traded (in the last day),
+    nobody offers."""
 
     symbol: Text
     bid: Raw = Raw()
@@ -222,15 +225,15 @@ DEPTH: Final = emit(
 )  # fmt: skip
 TICKER: Final = emit(
     Ticker, event_time_ns=iso("timestamp"), price_change=signed_number_or_none("change"),
-    price_change_percent=signed_number_or_none("change_pct"), weighted_average_price=number_or_none("vwap"),
-    last_price=number("last"), high=number_or_none("high"), low=number_or_none("low"), volume=number_or_none("volume"),
-    trade_count="trades",
+    price_change_percent=signed_number_or_none("change_pct"), weighted_average_price=offered("vwap", "vwap"),
+    last_price=number("last"), high=offered("high", "high"), low=offered("low", "low"), volume=number_or_none("volume"),
+    trade_count="trades", when=Offers(("last",)),
     absent=("transaction_time_ns", "last_quantity", "open", "quote_volume", "open_time_ns", "close_time_ns",
             "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 BOOK_TICKER: Final = emit(
-    BookTicker, event_time_ns=iso("timestamp"), bid_price=number_or_none("bid"), bid_quantity=number_or_none("bid_qty"),
-    ask_price=number_or_none("ask"), ask_quantity=number_or_none("ask_qty"),
+    BookTicker, event_time_ns=iso("timestamp"), bid_price=offered("bid", "bid"), bid_quantity=offered("bid_qty", "bid"),
+    ask_price=offered("ask", "ask"), ask_quantity=offered("ask_qty", "ask"),
     absent=("transaction_time_ns", "update_id"),
 )  # fmt: skip
 KLINE: Final = emit(

@@ -125,7 +125,7 @@ def test_a_trade_that_cannot_be_read_leaves_the_others() -> None:
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_a_trade_whose_taker_is_unknown_has_the_side_of_its_maker(page: int) -> None:
     venue = Venue(200, page)
-    venue.sides = {33: ("Sell", "unknown"), 34: ("Buy", "unknown"), **{n: ("unknown", "unknown") for n in (36, 37)}}
+    venue.sides = {33: ("Sell", "unknown"), 34: ("Buy", "unknown"), 36: ("unknown", "unknown"), 37: ("", "unknown")}
     filled, events = venue.fill(trades(32, 40))
 
     assert (filled.state, filled.reason) == ("partial", "NoEvent: the venue does not know its side")
@@ -144,6 +144,15 @@ def test_pages_that_do_not_go_on_end() -> None:
     venue = Stuck()
     assert len(venue.fill(trades(0, 50))[1]) == 1
     assert len(venue.asked) == 2
+
+
+@pytest.mark.parametrize(("volume", "is_told"), [("0", "0"), ("1.5e1", "15"), ('"10.00000000"', "10.00000000")])
+def test_the_volume_of_a_candle_is_a_number_or_its_text(volume: str, is_told: str) -> None:
+    body = ('{"candles":[{"time":1645198500000,"open":"309.15000000000","high":"309.15","low":"308.7","close":"308.85",'
+            f'"volume":{volume}}}],"more_candles":true}}')  # fmt: skip
+    (candle,) = KLINES.parse(PageRequest(XBT, 2000, "1m"), body.encode(), NOW_NS).events
+
+    assert (candle.open, candle.volume) == ("309.15000000000", is_told)
 
 
 def test_missing_candles_of_more_than_a_page() -> None:

@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 
 from wsadapter.events import FundingRate, Kline, Trade
 from wsadapter.exchanges.history import candles, fundings, trades_of_time
-from wsadapter.exchanges.kraken_futures import CODES, BarWire
+from wsadapter.exchanges.kraken_futures import CODES
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
     closes,
@@ -24,6 +24,7 @@ from wsadapter.exchanges.mapping import (
     decimal,
     iso,
     ms,
+    number,
     number_or_none,
     or_none,
     signed_number_or_none,
@@ -77,8 +78,8 @@ class Order(Struct, frozen=True, gc=False):
 
 class ExecutionRow(Struct, gc=False):
     """{"uid":"f55f3bfb-...","timestamp":1790422737272,"quantity":"0.0288","price":"84186","takerOrder":{"direction":
-    "Sell",...},"makerOrder":{"direction":"Buy",...},"markPrice":"84190.74043291174",...}; a direction may be ``unknown``
-    (documented)."""
+    "Sell",...},"makerOrder":{"direction":"Buy",...},"markPrice":"84190.74043291174",...}; a direction may be
+    ``unknown`` (documented)."""
 
     uid: Annotated[str, Meta(min_length=1, max_length=64)]
     timestamp: Time
@@ -86,6 +87,18 @@ class ExecutionRow(Struct, gc=False):
     price: Text
     takerOrder: Order
     makerOrder: Order = Order()
+
+
+class BarRow(Struct, gc=False):
+    """{"time":1731715200000,"open":"91069","high":"91373.5","low":"90956","close":"91045.5","volume":"319499"}; the
+    volume may be a number, ``0``."""
+
+    time: Time
+    open: Text
+    high: Text
+    low: Text
+    close: Text
+    volume: Raw
 
 
 class RateRow(Struct, gc=False):
@@ -175,7 +188,7 @@ def error(status: int, body: bytes) -> tuple[int | str, str] | None:
 
 CANDLE: Final = row(
     Kline, interval=subscribed("interval"), open_time_ns=ms("time"), close_time_ns=closes("time"),
-    open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=decimal("volume"),
+    open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=number("volume"),
     closed=constant(True),
     absent=("event_time_ns", "transaction_time_ns", "quote_volume", "trade_count", "taker_buy_volume",
             "taker_buy_quote_volume", "first_trade_id", "last_trade_id"),
@@ -192,7 +205,7 @@ FUNDING: Final = row(
 )  # fmt: skip
 
 KLINES: Final = Page(
-    EXCHANGE, "/api/charts/v1/trade/{symbol}/{code}", {"from": "{first_s}", "to": "{last_s}"}, BarWire, CANDLE,
+    EXCHANGE, "/api/charts/v1/trade/{symbol}/{code}", {"from": "{first_s}", "to": "{last_s}"}, BarRow, CANDLE,
     lambda body: listed(answer(body).candles), key="open_time_ns", wire_key="time", end_key="close_time_ns", most=2000,
     codes=CODES, whole=True, keeps_newest=True,
 )  # fmt: skip

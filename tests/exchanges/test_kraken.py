@@ -148,7 +148,7 @@ def test_recorded_answers() -> None:
 @pytest.mark.parametrize(
     ("seconds", "services", "is_notice"),
     [(599, ["spot_ws"], True), (0, ["spot_rest", "spot_ws"], True), (601, ["spot_ws"], False),
-     (-5, ["spot_ws"], False), (10, ["spot_fix"], False)],
+     (-5, ["spot_ws"], False), (10, ["spot_fix"], False), (10, ["all"], True), (10, [], False)],
 )  # fmt: skip
 def test_maintenance_that_is_near_is_a_notice(seconds: int, services: list[str], is_notice: bool) -> None:
     status = {"channel": "status", "type": "update", "data": [{"system": "online", "upcoming_maintenance": [

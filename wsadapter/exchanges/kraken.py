@@ -71,6 +71,8 @@ CHECKED_LEVELS: Final = 10
 """Of either side, whatever the depth."""
 PARAMETERS: Final[Mapping[str, str]] = {"book": "depth", "ticker": "event_trigger", "ohlc": "interval"}
 """Channel -> what the third part of a stream's name is, beside channel and pair."""
+CLOSING: Final = frozenset(("all", "spot_ws"))
+"""Services whose maintenance ends the socket."""
 SOON_SECONDS: Final = 600
 """Maintenance is announced days before; another socket helps when it is near."""
 
@@ -115,8 +117,8 @@ class BookWire(Struct, gc=False):
 class TickerWire(Struct, gc=False):
     """{"symbol":"BTC/USD","bid":83744.2,"bid_qty":0.56251979,"ask":83744.3,"ask_qty":0.00044780,"last":83744.3,
     "volume":3156.84782110,"vwap":84174.6,"low":83163.6,"high":85247.4,"change":-429.3,"change_pct":-0.51,
-    "trades":135262,"timestamp":"2026-09-25T17:48:26.844359Z"}; a price of 0.0 is none: nobody has traded (in the last day),
-    nobody offers."""
+    "trades":135262,"timestamp":"2026-09-25T17:48:26.844359Z"}; a price of 0.0 is none: nobody has
+    traded (in the last day), nobody offers."""
 
     symbol: Text
     bid: Raw = Raw()
@@ -315,7 +317,7 @@ def control(payload: bytes) -> Sequence[Answer | ClosesSoon] | None:
 
 
 def is_near(notice: Maintenance) -> bool:
-    return "spot_ws" in notice.affected_services and 0 <= (notice.time_to_start_s or 0) <= SOON_SECONDS
+    return not CLOSING.isdisjoint(notice.affected_services) and 0 <= (notice.time_to_start_s or 0) <= SOON_SECONDS
 
 
 class Kraken(VenueSession):

@@ -433,14 +433,17 @@ def test_a_broken_book_is_asked_for_anew() -> None:
     assert types(made.receive(change(21), AT + 7)) == ["Depth"]
 
 
-def test_a_negative_quantity_is_no_change_of_a_book() -> None:
-    made = opened()
-    made.receive(whole(8), AT)
-
-    assert types(made.receive(change(9, qty=-0.0), AT)) == ["Depth"]
-    assert made.receive(change(10, qty=-0.5), AT) == [Bad("decimal", "negative")]
-    assert types(made.receive(change(11), AT + 1))[0] == "Bad", "after it nothing but a snapshot is right"
-    assert types(made.receive(whole(30), AT + 2)) == ["Gap", "Depth"]
+def test_a_level_with_a_negative_quantity_is_not_there() -> None:
+    made = opened(streams=("depth",))
+    levels = [{"price": 3.0, "qty": -2.0}, {"price": 2.0, "qty": 1.0}]
+    (book,) = made.receive(change(8, feed="book_snapshot", side="", bids=levels, asks=[]), AT)
+    assert isinstance(book, Depth)
+    assert (list(book.bid_price), list(book.bid_quantity)) == (["3.0", "2.0"], ["0", "1.0"])
+    for seq, quantity, is_told in ((9, -0.0, "0.0"), (10, -0.5, "0"), (11, 0.5, "0.5")):
+        (book,) = made.receive(change(seq, qty=quantity), AT)
+        assert isinstance(book, Depth)
+        assert (list(book.bid_quantity), book.last_update_id) == ([is_told], seq)
+    assert types(made.receive(change(12, price=-1.0), AT)) == ["Bad"]
 
 
 def ticker(**changes: Any) -> bytes:
@@ -470,7 +473,8 @@ def test_a_price_of_zero_is_none(zero: str) -> None:
     made = opened(XBT)
     line = (b'{"time":5,"product_id":"PF_XBTUSD","relative_funding_rate":1e-06,"next_funding_rate_time":7,'
             b'"feed":"ticker","bid":ZERO,"ask":1.4,"bid_size":ZERO,"ask_size":2.0,"volume":ZERO,"index":ZERO,'
-            b'"last":ZERO,"change":0.0,"openInterest":0.0,"markPrice":ZERO,"open":ZERO,"high":ZERO,"low":ZERO}')  # fmt: skip
+            b'"last":ZERO,"change":0.0,"openInterest":0.0,"markPrice":ZERO,'
+            b'"open":ZERO,"high":ZERO,"low":ZERO}')  # fmt: skip
     said = line.replace(b"ZERO", zero.encode())
     touch, rate, interest = (i for i in made.receive(said, AT) if not isinstance(i, Acked))
 

@@ -4,7 +4,7 @@
      "time":1790360004381,"qty":0.0002,"price":83994.0}
 
 A message is one element, flat; its feed and product name the stream, and so do answers, which come one a product.
-Most refusals name nothing: one request at a time. Prices and sizes are JSON numbers, those of the ticker with exponents.
+Most refusals name nothing: one request at a time. Prices and sizes are JSON numbers, the ticker's with exponents.
 Books are whole at the beginning, then one level a message, numbered without holes; so are trades, the newest 100 of
 which are told again after each subscription. The venue's counters begin anew with its engine. The ticker leaves out
 what is zero of funding: absent is neither zero nor unchanged. The funding rate is the relative one: the other is an
@@ -58,7 +58,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import level_or_levels
-from wsadapter.exchanges.values import MS, Id, Text, Time
+from wsadapter.exchanges.values import MS, Id, Text, Time, at_least_none
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,
@@ -111,7 +111,8 @@ class LevelWire(Struct, gc=False):
 class BookWire(Struct, gc=False):
     """{"seq":115335794,"timestamp":1790359964969,"bids":[{"price":83998.0,"qty":0.0371}],"asks":[...]}, then
     {"side":"sell","seq":16733631,"price":64416.0,"qty":0.0568,"timestamp":1786046338116}: a book of one level.
-    Quantity 0.0 deletes it."""
+    Quantity 0.0 deletes it, and so does one below: it is what is left at a price, so nothing is. A book that is refused
+    for it would be lost until the next snapshot, which may have such a level again."""
 
     seq: Id
     timestamp: Time
@@ -212,7 +213,8 @@ DEPTH: Final = emit(
     Depth, event_time_ns=ms("timestamp"), update_type=of_snapshot(UpdateType.SNAPSHOT, UpdateType.DELTA),
     level_limit=constant(0), first_update_id="seq", last_update_id="seq",
     previous_update_id=of_snapshot(None, added("seq", -1)),
-    columns=level_or_levels("bids", "asks", "side", SIDES, "price", "qty"), absent=("transaction_time_ns",),
+    columns=level_or_levels("bids", "asks", "side", SIDES, "price", "qty", at_least_none),
+    absent=("transaction_time_ns",),
 )  # fmt: skip
 # the change is a percentage
 TICKER: Final = emit(

@@ -1,6 +1,6 @@
 """The fields of a book that are made of its sides, for a venue's mapping (`wsadapter.exchanges.mapping`)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Raw, Struct
 
@@ -36,16 +36,20 @@ def book(bids: str, asks: str) -> dict[str, Step]:
     }  # fmt: skip
 
 
-def levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
+def levels(
+    bids: str, asks: str, price: str | int, quantity: str | int, quantity_of: Callable[[Raw], str] = plain_number
+) -> dict[str, Step]:
     """The four columns of a book whose levels are spelled in another way: lists of Structs with fields of these names,
-    or of lists with these places; prices and quantities are `Raw` numbers."""
+    or of lists with these places; prices and quantities are `Raw` numbers. ``quantity_of``: reads more quantities than
+    those that are plain, which the session is left with."""
     columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
     sides = (bids, price), (bids, quantity), (asks, price), (asks, quantity)
     read = {name: f"one.{name}" if isinstance(name, str) else f"one[{name}]" for name in (price, quantity)}
     spelling = Spelling(price, quantity, 0, True)
     return {
         column: Step(
-            Op.GIVEN, value=plain_number, expression=f"[{{value}}({read[name]}) for one in d.{side}]",
+            Op.GIVEN, value=quantity_of if name == quantity else plain_number,
+            expression=f"[{{value}}({read[name]}) for one in d.{side}]",
             direct=Direct(Op.COLUMN, side, table=spelling, place=int(name == quantity)),
         )
         for column, (side, name) in zip(columns, sides, strict=True)
@@ -103,22 +107,30 @@ def top(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str
 
 
 def level_or_levels(
-    bids: str, asks: str, side: str, is_asks: Mapping[str, bool], price: str, quantity: str
+    bids: str,
+    asks: str,
+    side: str,
+    is_asks: Mapping[str, bool],
+    price: str,
+    quantity: str,
+    quantity_of: Callable[[Raw], str] = plain_number,
 ) -> dict[str, Step]:
     """The four columns of a book that comes whole, as in `levels`, or as one level, whose fields are called alike:
     ``side`` is then not empty, and one of the words of ``is_asks``."""
+    read = {"price": (price, plain_number), "quantity": (quantity, quantity_of)}
     return {
-        name: either(side, "", step, _one_level(side, is_asks, name.startswith("ask"),
-                                                quantity if name.endswith("quantity") else price))
-        for name, step in levels(bids, asks, price, quantity).items()
-    }  # fmt: skip
+        name: either(side, "", step, _one_level(side, is_asks, name.startswith("ask"), *read[name.partition("_")[2]]))
+        for name, step in levels(bids, asks, price, quantity, quantity_of).items()
+    }
 
 
-def _one_level(side: str, is_asks: Mapping[str, bool], wanted: bool, path: str) -> Step:
+def _one_level(
+    side: str, is_asks: Mapping[str, bool], wanted: bool, path: str, number_of: Callable[[Raw], str]
+) -> Step:
     words = Words(is_asks)
 
     def one(word: str, number: Raw) -> list[str]:
-        return [plain_number(number)] if words[word] is wanted else []
+        return [number_of(number)] if words[word] is wanted else []
 
     return Step(
         Op.GIVEN, value=one, expression=f"{{value}}(d.{side}, d.{path})",

@@ -55,6 +55,12 @@ def without_sign(raw: Raw) -> str:
     return plain_number(raw, True).removeprefix("-")
 
 
+def at_least_none(number: Raw) -> str:
+    """A quantity; below zero nothing is there."""
+    text = plain_number(number, True)
+    return "0" if text.startswith("-") else text
+
+
 def where_offered(number: Raw, amount: Raw) -> str | None:
     """A price; None where the amount is absent, null or 0."""
     return plain_number(number) if says(amount) and plain_number(amount).strip("0.") else None

@@ -486,7 +486,7 @@ def test_a_change_before_its_snapshot_is_nothing() -> None:
     assert types(heard(advanced().receive(message(0), AT))) == ["Bad"]
 
 
-@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", None])
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z", None])
 def test_books_of_exchange_without_a_time(time: str | None) -> None:
     made = opened(testnet=True)
     made.receive(encoded(type="snapshot", product_id=BTC, bids=[], asks=[]), AT)

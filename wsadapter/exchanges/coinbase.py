@@ -70,7 +70,8 @@ RENAMED: Final[Mapping[str, str]] = {"level2_50": "level2_batch", "level2": "lev
 """What answers call the channels: ours."""
 INTERVALS: Final[Mapping[str, str]] = {"5m": "300"}
 """Of Advanced, by their seconds."""
-NO_TIME: Final = "0001-01-01T00:00:00Z"
+NO_TIME: Final = "0001-01-01T"
+"""With as many zeros as there may be."""
 OWN_BOOKS_IN_USDC: Final = frozenset(("USDT-USDC", "EURC-USDC"))
 """Of Advanced: any other product in USDC has that in USD in its place."""
 
@@ -224,7 +225,7 @@ def kind(d: Any, e: Message) -> UpdateType:
 
 
 def batch_time(d: BatchWire, e: Message) -> int | None:
-    return None if d.time in (None, NO_TIME) else iso_ns(d.time)
+    return None if d.time is None or d.time.startswith(NO_TIME) else iso_ns(d.time)
 
 
 def elements(e: Envelope) -> Raw:

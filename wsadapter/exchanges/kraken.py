@@ -11,7 +11,7 @@ A pair has one ticker, which comes with each trade or with each change of the to
 it is the latter, for both. There is no testnet.
 
 Not verified: that an answer brings the request's id where that was given (documented), how a notice of maintenance
-goes on after its announcement, the weeks' first day, whether times of trades over REST are cut to microseconds.
+goes on after its announcement, the weeks' first day.
 """
 
 from collections.abc import Mapping, Sequence

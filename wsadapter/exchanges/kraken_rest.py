@@ -2,8 +2,10 @@
 
 Errors come with HTTP 200, in a list beside the result. Of candles there are the newest 720 rows of each interval,
 whatever is asked for, the last one open; a minute without trades, which the stream leaves out, is a row with a count
-of 0. Trades have no end: pages go on where the one before ended, by a time in nanoseconds. Their own times have more
-digits than those of the stream, which are cut after the microseconds.
+of 0. Trades have no end: pages go on where the one before ended, by a time in nanoseconds. Their own times are doubles,
+printed as short as may be; the stream cuts nanoseconds after the microseconds. Cut alike, one of eight is a microsecond
+later than in the stream, and nothing in it says so. Repairs and backfills know a trade by its number, so they publish
+none that the log has; of one that is in the tables alone another row comes, with the same number.
 
 The book has no checksum and ends at 500 levels: it can neither begin nor mend one, so holes of books stay.
 """
@@ -111,7 +113,7 @@ def last(body: bytes) -> str:
 
 
 def microseconds(d: TradeRow, e: object) -> int:
-    """In nanoseconds."""
+    """In nanoseconds; one too many where the double was rounded up to the next one, see the module docstring."""
     whole, _, fraction = plain_number(d.time).partition(".")
     return int(whole) * 1_000_000_000 + int(fraction[:6].ljust(9, "0"))
 

@@ -2,9 +2,12 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from wsadapter.events import Kline, Source
 from wsadapter.events.streams import STEP_NS
+from wsadapter.exchanges.kraken_rest import TRADES
+from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import Series
 from wsadapter.roles.repairer.missing_range import MissingRange
 from wsadapter.roles.repairer.published import KEPT_SECONDS, Published
@@ -50,6 +53,18 @@ def test_over_days_it_is_bounded_and_what_is_recent_is_known(pauses: list[int]) 
         assert all(site.knows(each) for each, age in ages.items() if age < KEPT_SECONDS)
         longest = 2 * (KEPT_SECONDS + 901 * MINUTE)  # it forgets when it is told something
         assert site.remembered() <= sum(age <= longest for age in ages.values())
+
+
+def test_a_numbered_trade_is_known_by_its_number_whatever_its_time() -> None:
+    """Kraken's times over REST are a microsecond later now and then."""
+    body = b'{"error":[],"result":{"BTC/USD":[["1.0","2.0",1762796304.127987,"s","l","",7]],"last":"1"}}'
+    (trade,) = TRADES.parse(PageRequest("BTC/USD", 1), body, 1).events
+    site, key = Site(), ("trade", "BTC/USD", "")
+    site.published.note("kraken", key, [replace(trade, transaction_time_ns=trade.transaction_time_ns - 1000)])
+
+    assert site.published.unknown("kraken", key, [trade]) == []
+    other = replace(trade, trade_number=8, trade_id="8")
+    assert site.published.unknown("kraken", key, [other]) == [other]
 
 
 def test_a_job_that_lasts_for_days_finds_all_that_was_published_meanwhile() -> None:

@@ -137,9 +137,31 @@ def test_a_candle_of_another_length_is_refused() -> None:
 
 
 def test_numbers_that_are_none_are_absent() -> None:
-    row = converted(SPOT, "trade", b"7,0.1,2,-1,-1,1608872400000,True,True")
+    row = converted(SPOT, "trade", b"7,0.1,2,-1,8,1608872400000,True,True")
 
-    assert (row["first_trade_id"], row["last_trade_id"]) == (None, None)
+    assert (row["first_trade_id"], row["last_trade_id"]) == (None, 8)
+
+
+def test_trades_that_the_venue_has_annulled_are_no_rows_and_not_refused() -> None:
+    """They are at price 0. Their numbers count: they are no hole."""
+    text = (
+        b"1195415,11500.00,0.10,1195415,1195415,1512378359995,True,True\n"
+        b"1195416,0.00000000,0.00000000,-1,-1,1512378360000,True,True\n"
+        b"1195417,0.00000000,0.00000000,-1,-1,1512378360000,True,True\n"
+        b"x,0,0,-1,-1,1512378360000,True,True\n"
+        b"1195418,11501.50,0.20,1195418,1195418,1512378360007,False,True\n"
+    )
+    made = lines(SPOT, "trade")
+
+    body, rows, refused = made.convert(text, 1)
+
+    assert (rows, read_block(body)["price"]) == (2, [Decimal("11500"), Decimal("11501.5")])
+    assert [(one.line, one.reason.partition(":")[0]) for one in refused] == [(4, "agg_trade_id")]
+    assert made.annulled(text) == 2
+    assert [row.number for row in made.rows(text)] == [1195415, 1195416, 1195417, 1195418]
+    assert [len(found) for found in made.messages(text)] == [2, 2]
+    only = text.splitlines(keepends=True)[1]
+    assert (made.convert(only, 1)[1:], made.annulled(only), made.messages(only)) == ((0, []), 1, ([], []))
 
 
 def test_a_line_that_is_no_row_is_refused_and_the_others_are_taken() -> None:

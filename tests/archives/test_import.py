@@ -302,6 +302,31 @@ def test_numbers_that_skip_within_a_millisecond_are_a_hole_also_the_next_time(
         assert verdicts(bench)["trade"] == "incomplete"
 
 
+def test_annulled_trades_are_no_rows_and_no_holes(
+    bench: AuditBench, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsadapter.archives.importing.pieces", small_pieces)
+
+    def annul(lines: list[str]) -> list[str]:
+        """Some, and all of a piece."""
+        return [
+            ",".join((line.split(",")[0], "0.0", "0.0", "-1", "-1", *line.split(",")[5:])) if 100 <= at < 400 else line
+            for at, line in enumerate(lines)
+        ]
+
+    path = changed(files, tmp_path, annul)
+
+    code, account, said = bring_in(bench, path)
+
+    (one,) = account["files"]
+    assert (code, one["annulled"], one["holes"], one["refused"]) == (ExitCode.OK, 300, 0, 0), said
+    assert "300 trades that the venue has annulled, passed over" in said
+    assert sql(bench, "SELECT toInt64(count()), toInt64(countIf(price = 0)) FROM {db}.trade") == [
+        [len(content(path)) - 300, 0]
+    ]
+    assert verdicts(bench)["trade"] == "complete"
+
+
 def test_a_file_that_is_there_and_has_holes_is_not_called_whole_the_next_time(
     bench: AuditBench, files: Path, tmp_path: Path
 ) -> None:

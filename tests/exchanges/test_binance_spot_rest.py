@@ -202,6 +202,42 @@ def test_raw_trades_are_found_by_time_and_filled_by_number() -> None:
     ]  # fmt: skip
 
 
+class Annulled(Venue):
+    """Of its aggregated trades this one is annulled."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def trades(self, query: dict[str, str]) -> list[Any]:
+        none = {"p": "0.00000000", "q": "0.00000000", "f": -1, "l": -1}
+        return [{**each, **none} if each["a"] == self.number else each for each in super().trades(query)]
+
+
+def test_a_trade_that_the_venue_has_annulled_is_named_and_is_none_at_price_0() -> None:
+    first, annulled = 1_791_000_001, 1_791_000_005
+    hole = Hole("trade", "BTCUSDT", 0, NOW_NS, first, first + 9)
+    filled, made = drive(REST.repair(hole), Annulled(annulled).answer, NOW_NS)
+
+    numbers = [each.trade_number for each in made if isinstance(each, Trade)]
+    assert numbers == [n for n in range(first, first + 10) if n != annulled]
+    assert (filled.missing, "annulled by the venue" in filled.reason) == (((annulled, annulled),), True)
+
+
+def test_an_annulled_trade_says_no_number_of_a_raw_one() -> None:
+    """Those of a hole begin with the first that is one."""
+    begin = 1_791_000_000
+    asked = list[Request]()
+
+    def answer(request: Request) -> bytes:
+        asked.append(request)
+        return Annulled(begin - 1).answer(request) if request.path == "/api/v3/aggTrades" else b"[]"
+
+    drive(REST.repair(Hole("raw_trade", "BTCUSDT", begin * 10**9, (begin + 9) * 10**9)), answer, NOW_NS)
+
+    assert dict(asked[1].query)["fromId"] == str(begin)
+
+
 def test_raw_trades_of_the_stand_in_are_the_streamed_ones() -> None:
     pair = Pair("binance_spot", streams=("raw_trade",)).open().run(6.0)
     symbol = pair.lines[0].plan.symbols[0]

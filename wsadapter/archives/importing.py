@@ -10,7 +10,8 @@ a server that was killed may know a token and not have its rows (`wsadapter.clic
 not all, what lacks is inserted under a token of its own. Coverage is written last and at once, so a file that has some
 is wholly there and is not imported again; holes that it has are said again. Nothing is dropped in silence: a line that
 is no row is refused with its number and reason, and a file with such lines covers nothing; numbers that skip, and
-candles that are not there, are holes, which coverage leaves out.
+candles that are not there, are holes, which coverage leaves out. Rows that the venue has annulled are no events: they
+are passed over and counted, and their numbers are no holes.
 """
 
 import time
@@ -66,11 +67,12 @@ class Task(Struct, frozen=True):
 
 
 class Outcome(Struct):
-    """What became of a file. ``reason``: why none of it was imported. ``holes``: from the row before to the one
-    after. ``again_count``: rows of inserts that ClickHouse had called done and that were in no table; they were
-    inserted again. ``lacking_count``: those that are not there all the same."""
+    """What became of a file. ``reason``: why none of it was imported. ``annulled_count``: rows that are no events.
+    ``holes``: from the row before to the one after. ``again_count``: rows of inserts that ClickHouse had called done
+    and that were in no table; they were inserted again. ``lacking_count``: those that are not there all the same."""
 
     rows: int = 0
+    annulled_count: int = 0
     refused_count: int = 0
     refused: list[Refused] = field(default_factory=list)
     hole_count: int = 0
@@ -124,10 +126,13 @@ class Importer:
             body, rows, refused = lines.convert(piece.lines, piece.first_line)
             outcome.refused_count += len(refused)
             outcome.refused += refused[: MAX_TOLD - len(outcome.refused)]
+            annulled = lines.annulled(piece.lines)
             if rows:
                 self._insert(task, lines, body, rows, _token(task, connection, number))
-                check.step(piece, rows)
+            if rows + annulled:
+                check.step(piece, rows + annulled)
             outcome.rows += rows
+            outcome.annulled_count += annulled
             advance(rows, piece.at)
         if not outcome.rows and not outcome.refused_count:
             raise BadFile("no rows in it")

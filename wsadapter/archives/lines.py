@@ -2,7 +2,7 @@
 
 The rows have the key of those that were recorded live. A line that is not exactly what the format says is refused;
 nothing is guessed (`wsadapter.archives.columns`). So is one that says another symbol than the file's, and a candle of
-another length than its interval.
+another length than its interval. A row that the venue has annulled is passed over: it is no event, and not refused.
 """
 
 import re
@@ -111,7 +111,12 @@ class Lines:
             for values in (each[field in self._texts],)
         ]
         found += [repeated(name, value, rows) for name, value in self._constants.items()]
-        return block(found, rows), rows, [Refused(first_line + n, self._reason(line)) for n, line in refused]
+        told = [Refused(first_line + n, self._reason(line)) for n, line in refused if not self._is_annulled(line)]
+        return block(found, rows), rows, told
+
+    def annulled(self, chunk: bytes) -> int:
+        """How many of its lines are rows that the venue has annulled."""
+        return sum(map(self._is_annulled, self._taken(chunk))) if self._form.annulled and b",-1," in chunk else 0
 
     def unit_error(self, chunk: bytes) -> str:
         """Of its first row's time; empty: the venue's files of then have that unit."""
@@ -126,7 +131,7 @@ class Lines:
         return f"its times are {'micro' if is_micro else 'milli'}seconds, which the venue's files of then do not have"
 
     def _columns(self, chunk: bytes) -> Split:
-        """With what is of another symbol or interval among the refused."""
+        """With what is of another symbol or interval, or annulled, among the refused."""
         made, rows, refused = columns_of(chunk, self._layout)
         others = self._others(made, rows)
         if not others:
@@ -138,8 +143,11 @@ class Lines:
         return made, rows, [(place, lines[place]) for place in sorted(known)]
 
     def _others(self, made: Sequence[Made], rows: int) -> list[int]:
-        """Which rows are of another symbol or interval."""
+        """Which rows are of another symbol or interval, or annulled."""
         form = self._form
+        if form.annulled:
+            absent = [(made[place][0] or b"")[:rows] for place in form.annulled]
+            return [row for row, none in enumerate(zip(*absent, strict=True)) if all(none)] if any(absent[0]) else []
         if form.symbol is not None and self._symbol:
             own, texts = self._symbol.encode(), made[form.symbol][1] or b""
             if texts == (bytes((min(255, len(own)),)) + own) * rows:
@@ -198,14 +206,25 @@ class Lines:
         return Row(0 if form.number is None else int(values[form.number]), time_ns, time_ns)
 
     def rows(self, chunk: bytes) -> Iterable[Row]:
-        """Of its lines that are rows."""
+        """Of its lines that are rows, those that are annulled among them."""
         return map(self.row, self._taken(chunk))
 
     def _taken(self, chunk: bytes) -> Iterator[bytes]:
-        """The lines that are rows."""
+        """The lines that are rows, those that are annulled among them."""
         for match in re.finditer(rb"[^\n]*\n", chunk):
-            if any(unit.fullmatch(match[0]) for unit in patterns(self._layout)) and not self._other(match[0]):
+            if self._has_columns(match[0]) and not self._other(match[0]):
                 yield match[0]
+
+    def _has_columns(self, line: bytes) -> bool:
+        """All of them, and of one unit of time."""
+        return any(unit.fullmatch(line) for unit in patterns(self._layout))
+
+    def _is_annulled(self, line: bytes) -> bool:
+        places = self._form.annulled
+        if not places or not self._has_columns(line):
+            return False
+        values = line.split(b",")
+        return all(values[place] == b"-1" for place in places)
 
     def _other(self, line: bytes) -> str:
         """Why a line that has the right columns is none of this file's series; empty: it is."""

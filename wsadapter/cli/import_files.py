@@ -176,6 +176,8 @@ def told(task: Task, outcome: Outcome) -> Iterable[str]:
         yield f"{name}:{one.line}: {one.reason}"
     if outcome.refused_count > TOLD:
         yield f"{name}: {outcome.refused_count - min(TOLD, len(outcome.refused))} more lines that are no rows"
+    if outcome.annulled_count:
+        yield f"{name}: {outcome.annulled_count:,} trades that the venue has annulled, passed over"
     for from_ns, to_ns in outcome.holes[:TOLD]:
         yield f"{name}: no rows between {short(from_ns)} and {short(to_ns)}"
     if outcome.hole_count > TOLD:
@@ -232,7 +234,7 @@ def _json(task: Task, outcome: Outcome) -> dict[str, Any]:
     return {
         "file": str(task.path), **task.series._asdict(), "state": _state(outcome), "rows": outcome.rows,
         "reason": outcome.reason, "refused": outcome.refused_count, "holes": outcome.hole_count,
-        "inserted_again": outcome.again_count, "lacking": outcome.lacking_count,
+        "annulled": outcome.annulled_count, "inserted_again": outcome.again_count, "lacking": outcome.lacking_count,
         "refused_lines": [{"line": one.line, "reason": one.reason} for one in outcome.refused],
         "missing": [{"from": iso(from_ns), "to": iso(to_ns)} for from_ns, to_ns in outcome.holes],
     }  # fmt: skip

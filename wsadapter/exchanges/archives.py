@@ -53,7 +53,7 @@ class ArchiveFormat(Struct, frozen=True):
     number the rows (None: nothing does) and date them; of candles both are the opening. ``covers``: whether its rows
     are all that is recorded of the stream on this venue; else what it covers is named ``stream``, too. ``symbol``: the
     column that says it. ``headed``: whether a header may be there. ``micro_from_ns``: from when on times are
-    microseconds; None: never."""
+    microseconds; None: never. ``annulled``: a row with -1 in all of these columns is no event; its number counts."""
 
     word: str
     stream: str
@@ -65,6 +65,7 @@ class ArchiveFormat(Struct, frozen=True):
     symbol: int | None = None
     headed: bool = True
     micro_from_ns: int | None = None
+    annulled: tuple[int, ...] = ()
 
     @property
     def spec(self) -> StreamSpec:

@@ -5,8 +5,9 @@
 A file of a day or of a month is a zip of one CSV, with a ``.CHECKSUM`` (SHA-256) beside it. Those of futures begin with
 a header, those of spot do not; older ones of futures have none either. Times are milliseconds, those of spot from 2025
 on microseconds: a file of futures is not taken for one of spot, but for one without a header of before 2025. Spot
-writes True, futures true. A candle of a month is ``1mo``. Of best prices there are files of futures only. Not verified:
-that the header of COIN-M candles has the names of USD-M's.
+writes True, futures true. A candle of a month is ``1mo``. Of best prices there are files of futures only. Aggregated
+trades that the venue has annulled (spot, 2017) have price and quantity 0, and no single trades: -1. Not verified: that
+the header of COIN-M candles has the names of USD-M's.
 """
 
 from typing import Final
@@ -59,7 +60,7 @@ def agg_trades(spot: bool = False) -> ArchiveFormat:
             _c("is_buyer_maker", Kind.FLAG, "buyer_is_maker"),
             *match,
         ),
-        AGGREGATED, number=0, time=5, headed=not spot, micro_from_ns=MICRO_FROM_NS if spot else None,
+        AGGREGATED, number=0, time=5, headed=not spot, micro_from_ns=MICRO_FROM_NS if spot else None, annulled=(3, 4),
     )  # fmt: skip
 
 

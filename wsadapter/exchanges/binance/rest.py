@@ -100,11 +100,16 @@ def candle(time: Time, closes: Step, quoted: bool = True) -> Emit:
     )  # fmt: skip
 
 
+def annulled(d: wire.TradeRow) -> str:
+    """By the venue: such a trade (spot, 2017) is at price 0, and no single ones are in it."""
+    return "annulled by the venue" if d.f == d.l == -1 else ""
+
+
 def trade(time: Time) -> Emit:
     return row(
         Trade, transaction_time_ns=time("T"), trade_id=as_text("a"), trade_number="a", price=decimal("p"),
         quantity=decimal("q"), buyer_is_maker="m", first_trade_id=count("f"), last_trade_id=count("l"),
-        aggregated=constant(True), absent=("event_time_ns",),
+        aggregated=constant(True), absent=("event_time_ns",), refuse=annulled,
     )  # fmt: skip
 
 

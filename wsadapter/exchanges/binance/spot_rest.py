@@ -18,6 +18,7 @@ from wsadapter.exchanges.binance.rest import (
     RANGE,
     SYMBOL,
     BinanceRest,
+    annulled,
     bound,
     candle,
     listing,
@@ -87,7 +88,7 @@ RAW_TRADE: Final = row(
 )  # fmt: skip
 FIRST_RAW_TRADE: Final = row(
     Trade, transaction_time_ns=ms_or_us("T"), trade_id=as_text("f"), trade_number="f", price=decimal("p"),
-    quantity=decimal("q"), buyer_is_maker="m", aggregated=constant(False),
+    quantity=decimal("q"), buyer_is_maker="m", aggregated=constant(False), refuse=annulled,
     absent=("event_time_ns", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 

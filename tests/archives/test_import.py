@@ -16,6 +16,7 @@ import pytest
 from audit.audit_bench import AuditBench, coverage, gap, when
 from messages import message_of
 
+from wsadapter.archives.importing import _Check
 from wsadapter.cli import audit as audit_command
 from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.config.model import Feed
@@ -300,6 +301,69 @@ def test_numbers_that_skip_within_a_millisecond_are_a_hole_also_the_next_time(
         assert (code, account["files"][0]["state"], account["files"][0]["holes"]) == (ExitCode.LOSS, state, 1)
         assert "no rows between 2026-03-10" in said
         assert verdicts(bench)["trade"] == "incomplete"
+
+
+def skipped(lines: list[str]) -> list[str]:
+    """The venue has burnt every second of 2,002 numbers, and a hundred at once."""
+    made = []
+    for at, line in enumerate(lines[1:]):
+        number, _, rest = line.partition(",")
+        made.append(f"{int(number) + min(at, 1001) + (100 if at > 1200 else 0)},{rest}")
+    return [lines[0], *made]
+
+
+def test_numbers_that_the_venue_has_burnt_are_no_holes_of_a_file_of_futures(
+    bench: AuditBench, files: Path, tmp_path: Path
+) -> None:
+    """Self-trade prevention takes numbers of single trades without a trade. Those of aggregated ones have no holes."""
+    path = changed(files, tmp_path, skipped, "trades")
+    bench.insert("coverage", [coverage(START, END, "raw_trade", symbol="ETHUSDT")])
+
+    code, account, said = bring_in(bench, path)
+
+    (one,) = account["files"]
+    assert (code, one["state"], one["holes"], one["rows"]) == (ExitCode.OK, "imported", 0, len(content(path))), said
+    assert verdicts(bench) == {"raw_trade": "complete"}
+    audited, report = bench.audit()
+    assert (audited, report["verdict"], report["holes"]) == (ExitCode.OK, "complete", [])
+    code, account, said = bring_in(bench, path)
+    assert (code, account["files"][0]["state"]) == (ExitCode.OK, "already there"), said
+
+    (tmp_path / "agg").mkdir()
+    code, account, _ = bring_in(bench, changed(files, tmp_path / "agg", skipped))
+    assert (code, account["files"][0]["holes"]) == (ExitCode.LOSS, 1002)
+
+
+def test_between_files_of_futures_and_in_what_was_recorded_numbers_that_skip_are_missing(
+    bench: AuditBench, files: Path, tmp_path: Path
+) -> None:
+    """To the audit: of a file that is not there, nothing says that the venue has burnt them."""
+    path = changed(files, tmp_path, lambda lines: lines[:500], "trades")
+    assert bring_in(bench, path)[0] == ExitCode.OK
+    (tmp_path / "later").mkdir()
+    later = changed(files, tmp_path / "later", lambda lines: [lines[0], *lines[510:]], "trades")
+    assert bring_in(bench, later)[0] == ExitCode.OK
+
+    code, report = bench.audit()
+
+    assert (code, [hole["missing"] for hole in report["holes"]]) == (ExitCode.LOSS, [10])
+
+
+def test_a_file_that_is_imported_better_has_the_holes_of_the_last_time_no_more(
+    bench: AuditBench, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = files / "binance" / f"BTCUSDT-trades-{DAY}.zip"
+    hour = 3600 * SECOND
+    monkeypatch.setattr(_Check, "covered", lambda check: [(START, START + hour), (START + 2 * hour, END - hour)])
+    bring_in(bench, path)
+    assert bring_in(bench, path)[1]["files"][0]["holes"] == 2
+    monkeypatch.undo()
+    monkeypatch.setattr(audit_command, "FRESH_NS", 0)
+
+    assert bring_in(bench, path, "--again")[0] == ExitCode.OK
+
+    code, account, said = bring_in(bench, path)
+    assert (code, account["files"][0]["state"]) == (ExitCode.OK, "already there"), said
 
 
 def test_annulled_trades_are_no_rows_and_no_holes(

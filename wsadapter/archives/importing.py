@@ -11,7 +11,8 @@ not all, what lacks is inserted under a token of its own. Coverage is written la
 is wholly there and is not imported again; holes that it has are said again. Nothing is dropped in silence: a line that
 is no row is refused with its number and reason, and a file with such lines covers nothing; numbers that skip, and
 candles that are not there, are holes, which coverage leaves out. Rows that the venue has annulled are no events: they
-are passed over and counted, and their numbers are no holes.
+are passed over and counted, and their numbers are no holes. Nor are numbers that the venue gives to nothing, where it
+does (``number`` of `ArchiveFormat`).
 """
 
 import time
@@ -207,7 +208,9 @@ def _by_day(spans: Sequence[Span]) -> Iterator[Span]:
 
 def _between(covered: Sequence[Span], named: Span | None, kept_ns: int) -> list[Span]:
     """The holes of a file that covers this: between two spans, though they touch, unless that is at midnight, and, if
-    all of it is in the time of the file's name, at the edges of that. Of the time before ``kept_ns`` nobody knows."""
+    all of it is in the time of the file's name, at the edges of that. Of the time before ``kept_ns`` nobody knows. What
+    an import before covered less of, is covered."""
+    covered = _outermost(covered)
     between = [(before, after) for (_, before), (after, _) in pairwise(covered)]
     holes = [(before, after) for before, after in between if after > before or (after == before and after % DAY_NS)]
     first, last = covered[0][0], covered[-1][1]
@@ -215,6 +218,15 @@ def _between(covered: Sequence[Span], named: Span | None, kept_ns: int) -> list[
         edges = (max(named[0], kept_ns), first), (last, named[1])
         holes += [(before, after) for before, after in edges if after > before]
     return sorted(holes)
+
+
+def _outermost(spans: Sequence[Span]) -> list[Span]:
+    """Without those that another one has all of, by their begin."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not kept or span[1] > kept[-1][1]:
+            kept.append(span)
+    return kept
 
 
 def _token(task: Task, connection: str, number: int) -> str:

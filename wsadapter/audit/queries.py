@@ -7,7 +7,7 @@ A hole is two neighbours in a series that do not meet. To see one that the range
 a while before and after the range (`Scope.margin_ns`); what lies wholly outside is left out again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -104,15 +104,26 @@ def _condition(rule: SequenceRule) -> str:
     return f"{field} = '{value.name}'" if isinstance(value, IntEnum) else f"{field} = {value}"
 
 
-def holes(database: str, spec: StreamSpec, scope: Scope) -> Query:
+def imported(database: str) -> Query:
+    """Venues of which files of single trades were imported."""
+    return Query(
+        f"SELECT DISTINCT exchange FROM {_table(database, 'coverage')} "
+        f"WHERE source = 'ARCHIVE' AND stream = '{RAW_TRADE}' LIMIT {MAX_SERIES}",
+        Parameters(),
+    )
+
+
+def holes(database: str, spec: StreamSpec, scope: Scope, burning: Iterable[str] = ()) -> Query:
     """The neighbours that do not meet: each row says what it is (``own``) and what it must follow (``follows``).
 
     Sorting all rows would need as much memory as there are rows. So they are looked at in blocks: in one without a hole
     (and without repeats) everything between cancels out of the sum of what is followed less what is there. Only blocks
-    where it does not are sorted; between blocks their edges are compared."""
+    where it does not are sorted; between blocks their edges are compared. ``burning``: venues that give numbers of
+    single trades to none; between two of one file, which was whole, none is missing."""
     rows, broken, parameters = _rows(database, spec, scope)
+    parameters["burning"] = " ".join(burning)
     series = "exchange, symbol, kind"
-    about = ("ns", "at", "came_from", "length")
+    about = ("ns", "at", "came_from", "length", "file")
     edges = "".join(f"argMin({c}, place) AS first_{c}, argMax({c}, place) AS last_{c}, " for c in about)
     between = (
         f"SELECT {series}, first AS follows, last AS own, lagInFrame(last, 1, first) OVER w AS before, "
@@ -126,7 +137,7 @@ def holes(database: str, spec: StreamSpec, scope: Scope) -> Query:
         f"(SELECT {series}, block FROM ({_blocks(rows)}) WHERE NOT whole) "
         f"WINDOW w AS ({_window(f'{series}, block', 'place')})"
     )
-    inner = [broken]
+    inner = [broken, "(before_file = 0 OR before_file != after_file)"]
     if scope.since_ns is not None:
         inner.append("after_ns >= {since:Int64}")
     if scope.until_ns is not None:
@@ -154,10 +165,14 @@ Rows = tuple[str, str, Parameters]
 
 def _rows(database: str, spec: StreamSpec, scope: Scope) -> Rows:
     rule = NUMBERINGS[spec.name].checked
-    origin, zero = _ORIGIN, "toInt64(0)"
+    origin, zero, file = _ORIGIN, "toInt64(0)", "toUInt64(0)"
     match rule:
         case Contiguous(number=number):
             own, follows, place, length = f"assumeNotNull({number})", "own - 1", "own", zero
+            file = (
+                "if(source = 'ARCHIVE' AND NOT aggregated AND has(splitByChar(' ', {burning:String}), "
+                "toString(exchange)), cityHash64(connection), 0)"
+            )
             # what has the higher number and is much older is of an earlier numbering: a symbol that was listed again
             block, broken = f"intDiv(own, {BLOCK})", f"follows > before AND before_ns <= after_ns + {HOUR_NS}"
         case Chained(number=number, previous=previous, first=first):
@@ -177,7 +192,7 @@ def _rows(database: str, spec: StreamSpec, scope: Scope) -> Rows:
     where, parameters = _where(scope, spec.partition_time, margin=True)
     return (
         f"SELECT exchange, symbol, {_KINDS[spec.name]} AS kind, {own} AS own, {follows} AS follows, {place} AS place, "
-        f"{block} AS block, {origin}, {length} AS length "
+        f"{block} AS block, {origin}, {length} AS length, {file} AS file "
         f"FROM {_table(database, spec.name)} WHERE {where} AND {_numbered(spec)}",
         broken,
         parameters,

@@ -53,6 +53,10 @@ class Silence(Struct, frozen=True):
     silence_ns: int
 
 
+class Venue(Struct, frozen=True):
+    exchange: str
+
+
 class Neighbours(Struct, frozen=True):
     """Two rows that follow each other and do not meet. ``before``: what the first is (number, last update id, end of a
     candle); ``after``: what the second must follow (the number or id before it, its own beginning for a candle).

@@ -27,11 +27,14 @@ from wsadapter.audit.rows import (
     Scope,
     SeriesCount,
     Silence,
+    Venue,
 )
 from wsadapter.audit.tail import Tail
 from wsadapter.clickhouse.client import Ask, decode_rows
 from wsadapter.errors import WsadapterError
-from wsadapter.events.streams import BY_STREAM
+from wsadapter.events.streams import BY_STREAM, RAW_TRADE
+from wsadapter.exchanges import REGISTRY, load_archive
+from wsadapter.exchanges.archives import Archive
 
 COMPLETE: Final = "complete"
 EXPLAINED: Final = "explained"
@@ -156,8 +159,20 @@ def audit(ask: Ask, database: str, scope: Scope, retention_ns: int, wanted: Sequ
 
 
 def _holes(ask: Ask, database: str, stream: str, scope: Scope) -> list[SeriesHole]:
-    rows = decode_rows(ask(queries.holes(database, BY_STREAM[stream], scope)), Neighbours)
+    burning = _burning(ask, database) if stream == "trade" else ()
+    rows = decode_rows(ask(queries.holes(database, BY_STREAM[stream], scope, burning)), Neighbours)
     return [hole(stream, row) for row in rows]
+
+
+def _burning(ask: Ask, database: str) -> list[str]:
+    """Venues whose files of single trades skip numbers that no trade has."""
+    words = [row.exchange for row in decode_rows(ask(queries.imported(database)), Venue)]
+    forms = {word: archive.format(stream=RAW_TRADE) for word in words if (archive := _archive(word))}
+    return [word for word, form in forms.items() if form is not None and form.number is None]
+
+
+def _archive(word: str) -> Archive | None:
+    return load_archive(word) if word in REGISTRY else None
 
 
 def _explain(

@@ -50,10 +50,12 @@ class ArchiveColumn(NamedTuple):
 class ArchiveFormat(Struct, frozen=True):
     """``word``: of the kind in a file's name. ``stream``: as a feed names it (``raw_trade`` is of stream ``trade``).
     ``constants``: fields that are the same in every row. ``number`` and ``time``: the columns (by place) that
-    number the rows (None: nothing does) and date them; of candles both are the opening. ``covers``: whether its rows
-    are all that is recorded of the stream on this venue; else what it covers is named ``stream``, too. ``symbol``: the
-    column that says it. ``headed``: whether a header may be there. ``micro_from_ns``: from when on times are
-    microseconds; None: never. ``annulled``: a row with -1 in all of these columns is no event; its number counts."""
+    number the rows and date them; of candles both are the opening. Where ``number`` is None nothing numbers them
+    without a break: of a file that the venue's checksum, its zip and the end of its last line prove whole, nothing is
+    missing then. ``covers``: whether its rows are all that is recorded of the stream on this venue; else what it covers
+    is named ``stream``, too. ``symbol``: the column that says it. ``headed``: whether a header may be there.
+    ``micro_from_ns``: from when on times are microseconds; None: never. ``annulled``: a row with -1 in all of these
+    columns is no event; its number counts."""
 
     word: str
     stream: str
@@ -134,7 +136,7 @@ Follows = Callable[[Row, Row], bool]
 
 
 def follows(form: ArchiveFormat) -> Follows | None:
-    """Whether nothing is missing between two neighbours; None where no number would show it."""
+    """Whether nothing is missing between two neighbours of a file; None where no number would show it."""
     if form.candles:
         return lambda before, after: after.time_ns == before.end_ns
     return None if form.number is None else lambda before, after: after.number == before.number + 1

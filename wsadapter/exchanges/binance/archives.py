@@ -65,7 +65,9 @@ def agg_trades(spot: bool = False) -> ArchiveFormat:
 
 
 def raw_trades(spot: bool = False) -> ArchiveFormat:
-    """What a feed records as ``trade`` are the aggregated ones, so these do not make a day of it complete."""
+    """What a feed records as ``trade`` are the aggregated ones, so these do not make a day of it complete. Futures
+    give numbers to no trade, some 20,000 of a day of BTCUSDT (self-trade prevention): those that a file skips are no
+    holes."""
     match = (_c("is_best_match", Kind.FLAG),) if spot else ()
     return ArchiveFormat(
         "trades", "raw_trade",
@@ -78,7 +80,8 @@ def raw_trades(spot: bool = False) -> ArchiveFormat:
             _c("is_buyer_maker", Kind.FLAG, "buyer_is_maker"),
             *match,
         ),
-        RAW, number=0, time=4, covers=False, headed=not spot, micro_from_ns=MICRO_FROM_NS if spot else None,
+        RAW, number=0 if spot else None, time=4, covers=False, headed=not spot,
+        micro_from_ns=MICRO_FROM_NS if spot else None,
     )  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade, UpdateType
+from wsadapter.exchanges.binance.coinm_rest import BinanceCoinMRest
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused
+from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Filled, Hole, Request, RequestRefused, RestError, TooOld
 
 HOUR_NS = 3_600_000 * MS
 REST = BinanceFuturesRest()
@@ -255,6 +256,92 @@ def test_a_refusal_ends_it() -> None:
     repair, found = drive(REST.repair(trades(1, 2)), lambda _: RequestRefused("-1121 Invalid symbol."), 0)
     assert (repair.state, found, repair.missing) == ("unrepairable", [], ((1, 2),))
     assert repair.reason == "-1121 Invalid symbol."
+
+
+class ShortMemory:
+    """One trade each ten minutes of 60 hours, numbered from 1000 on. What is older than it keeps it refuses, and with
+    ``passes`` that time passes between two requests."""
+
+    def __init__(self, rest: BinanceFuturesRest | BinanceCoinMRest, kept: int, passes_ms: int = 0) -> None:
+        self.now_ms, self._kept_ms, self._passes_ms = START_MS, kept * 3_600_000, passes_ms
+        self.times = {1000 + n: START_MS - (360 - n) * 600_000 for n in range(360)}
+        self._rest = rest
+        self.asked: list[dict[str, str]] = []
+
+    @property
+    def oldest(self) -> int:
+        """That it still has."""
+        return min(n for n, at_ms in self.times.items() if at_ms >= self.now_ms - self._kept_ms)
+
+    def answer(self, request: Request) -> bytes | RestError:
+        query = dict(request.query)
+        self.asked.append(query)
+        self.now_ms += self._passes_ms
+        first = int(query.get("fromId", max(self.times)))
+        found = {n: at_ms for n, at_ms in self.times.items() if n >= first}
+        if "startTime" in query:
+            begin, end = int(query["startTime"]), int(query["endTime"])
+            found = {n: at_ms for n, at_ms in self.times.items() if begin <= at_ms <= end}
+        oldest_ms = min(int(query.get("startTime", START_MS)), *found.values(), START_MS)
+        if oldest_ms < self.now_ms - self._kept_ms:
+            refusal = self._rest.refusal(
+                400, b'{"code":-4166,"msg":"Search window is restricted to recent 2 days only."}'
+            )
+            assert refusal
+            assert refusal.kind is ErrorKind.TOO_OLD
+            return TooOld(f"{refusal.code} {refusal.message}")
+        rows = [trade(n) | {"T": at_ms} for n, at_ms in found.items()]
+        return json.dumps(rows[: int(query["limit"])]).encode()
+
+    def fill(self, hours: int, first: int | None, last: int | None) -> tuple[Filled, list[int | None]]:
+        hole = trades(first, last, START_MS - hours * 3_600_000, START_MS)
+        filled, found = drive(self._rest.repair(hole), self.answer, START_MS * MS)
+        return filled, [event.trade_number for event in found if isinstance(event, Trade)]
+
+
+@pytest.mark.parametrize(("rest", "kept"), [(BinanceFuturesRest(), 48), (BinanceCoinMRest(), 24)])
+@pytest.mark.parametrize("last", [None, 1350])
+@pytest.mark.parametrize("first", [None, 1001])
+def test_of_a_hole_that_began_before_what_the_venue_keeps_comes_what_it_keeps(
+    rest: BinanceFuturesRest | BinanceCoinMRest, kept: int, first: int | None, last: int | None
+) -> None:
+    venue = ShortMemory(rest, kept)
+    repair, found = venue.fill(59, first, last)
+    begin = venue.oldest + 1  # what is about to go is not asked for
+    assert found == list(range(begin, (last or 1359) + 1))
+    assert (repair.state, repair.missing) == ("partial", () if first is None else ((first, begin - 1),))
+    assert repair.reason.startswith("-4166 ")
+
+
+@pytest.mark.parametrize(("first", "last"), [(None, None), (1001, 1019)])
+def test_a_hole_that_ended_before_what_the_venue_keeps_is_lost(first: int | None, last: int | None) -> None:
+    hole = trades(first, last, START_MS - 59 * 3_600_000, START_MS - 56 * 3_600_000)
+    venue = ShortMemory(REST, 48)
+    repair, found = drive(REST.repair(hole), venue.answer, START_MS * MS)
+    assert (repair.state, found, repair.missing) == ("unrepairable", [], () if first is None else ((1001, 1019),))
+    assert len(venue.asked) == 2
+
+
+def test_trades_that_go_while_they_are_asked_for_are_lost_and_named() -> None:
+    """Hours may pass between two requests, where others use up what the host allows."""
+    venue = ShortMemory(REST, 48, passes_ms=5 * 60_000)
+    repair, found = venue.fill(59, 1001, 1350)
+    assert (repair.state, repair.missing) == ("partial", ((1001, (found[0] or 0) - 1),))
+    assert found == list(range(found[0] or 0, 1351))
+    assert len(venue.asked) < 12
+
+
+def test_a_venue_that_refuses_whatever_is_asked_ends_it() -> None:
+    newest = json.dumps([trade(1359) | {"T": START_MS}]).encode()
+    asked = []
+
+    def answer(request: Request) -> bytes | RestError:
+        asked.append(request)
+        return newest if len(request.query) == 2 else TooOld("-4166 no")
+
+    repair, found = drive(REST.repair(trades(1001, 1350, START_MS - 60 * 3_600_000, START_MS)), answer, START_MS * MS)
+    assert (repair.state, found, repair.missing) == ("unrepairable", [], ((1001, 1350),))
+    assert len(asked) < 20
 
 
 def row(opened_ms: int) -> list[Any]:

@@ -136,6 +136,19 @@ def test_only_the_api_itself_refuses_a_request(tmp_path: Path, status: int, body
     assert (host.wait(TIME) > 0) is (outcome is not Outcome.REFUSED)
 
 
+@pytest.mark.parametrize(
+    ("body", "is_too_old"),
+    [
+        (b'{"code":-4166,"msg":"Search window is restricted to recent 2 days only."}', True),
+        (b'{"code":-1121,"msg":"Invalid symbol."}', False),
+    ],
+)
+def test_what_is_refused_for_its_age_alone_is_told(tmp_path: Path, body: bytes, is_too_old: bool) -> None:
+    host, result = answered(tmp_path, REST, Scripted(400, body))
+    assert (result.outcome, result.is_too_old) == (Outcome.REFUSED, is_too_old)
+    assert host.wait(TIME) == 0
+
+
 def test_a_limit_is_obeyed(venue: VenueThread, tmp_path: Path) -> None:
     venue.call(lambda v: v.refuse(429, headers={"Retry-After": "7"}, on="rest"))
     host = RestHost(REST, url(venue), StateDirectory(tmp_path), tmp_path, lambda: None)

@@ -17,18 +17,21 @@ than the venue surely keeps them, one from before it, or the first one of all, p
 is at best ``partial``.
 
 Each yields `Fetch` and events, and returns `Filled` (see `wsadapter.exchanges.rest_api.Filling`). A row that could not
-be read leaves a hole that is named; what the venue refuses ends the repair with what is there.
+be read leaves a hole that is named; what the venue refuses ends the repair with what is there. Of trades by id that
+are older than it answers for, those are given up that are, and named.
 """
 
 from collections.abc import Callable, Generator, Sequence
 from functools import wraps
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from wsadapter.events import Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.intervals import length_ms
 from wsadapter.exchanges.pages import Page
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, RequestRefused, Rows
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, RequestRefused, Rows, TooOld
 from wsadapter.exchanges.values import MOST, MS
 
 MOST_REQUESTS: Final = 50_000
@@ -47,6 +50,11 @@ BACK_NS: Final = 10_000_000_000
 BACK_FACTOR: Final = 30
 MOST_BACK_NS: Final = 3_600_000_000_000
 """and then earlier, until it is beyond this."""
+MARGIN_MS: Final = 60_000
+"""The oldest trades that a venue has are gone before it is asked for them; so much is left to it, and each time that
+was too little"""
+MARGIN_FACTOR: Final = 10
+"""times as much."""
 UNPROVED: Final = "nothing proves that the venue still has what there was when it began"
 TOP_LEVELS: Final = 50
 """For the price of five."""
@@ -57,11 +65,13 @@ Steps = Generator[Fetch | Sequence[MarketEvent], Any, bool]
 
 
 class _Progress:
-    """What a repair has found so far. ``following``: the next number that it wants, where numbers count."""
+    """What a repair has found so far. ``following``: the next number that it wants, where numbers count. ``given_up``:
+    the first one that the venue no longer answers for; where they end the next one that is found says."""
 
     def __init__(self) -> None:
         self.published = 0
         self.following: int | None = None
+        self.given_up: int | None = None
         self.reason = ""
         self._missing: list[tuple[int, int]] = []
         self._is_whole = True
@@ -75,6 +85,21 @@ class _Progress:
         self._is_whole = False
         if first is not None and last is not None and len(self._missing) < MOST_MISSING:
             self._missing.append((first, last))
+
+    def give_up(self, reason: str) -> None:
+        """What is next is too old, and some behind it."""
+        self.lose()
+        self.reason = self.reason or reason
+        self.given_up = self.following if self.given_up is None else self.given_up
+        self.following = None
+
+    def find(self, number: int | None) -> None:
+        """It is the next that the venue has."""
+        self.following = number
+        if number is not None and self.given_up is not None:
+            if self.given_up < number:
+                self.lose(self.given_up, number - 1)
+            self.given_up = None
 
     def doubt(self) -> None:
         """What was there first may not be kept any longer."""
@@ -101,7 +126,7 @@ def _filling(steps: Callable[..., Steps]) -> Callable[..., Filling]:
             complete = yield from steps(progress, *pages_and_hole)
         except RequestRefused as error:
             complete, progress.reason = False, str(error)
-            progress.lose(progress.following, hole.last)
+            progress.lose(progress.following if progress.given_up is None else progress.given_up, hole.last)
         return progress.filled(complete)
 
     return fill
@@ -110,10 +135,29 @@ def _filling(steps: Callable[..., Steps]) -> Callable[..., Filling]:
 @_filling
 def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps:
     """Trades whose numbers have no holes. Where ``by_time`` only ``finds``, its rows begin with a number of the other
-    page's."""
-    progress.following, last = hole.first, hole.last
-    if hole.first is not None and last is not None and last < hole.first:
+    page's. What is too old is given up as far as it is: the newest trade's answer tells the venue's time."""
+    progress.following, margin_ms, since = hole.first, MARGIN_MS, hole
+    if hole.first is not None and hole.last is not None and hole.last < hole.first:
         return True
+    complete = False
+    while since.started_ns <= hole.ended_ns or since is hole:
+        try:
+            complete = yield from _trades_since(progress, by_id, by_time, since)
+            break
+        except TooOld as error:
+            progress.give_up(str(error))
+        newest = yield by_id.fetch(hole, 1, first="")
+        kept_ns = newest.venue_ns - (by_id.kept_ms - margin_ms) * MS
+        since = replace(hole, first=None, started_ns=max(hole.started_ns, kept_ns))
+        margin_ms *= MARGIN_FACTOR
+    if progress.given_up is not None:
+        progress.lose(progress.given_up, hole.last)
+    return complete
+
+
+def _trades_since(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps:
+    """From `_Progress.following` on, else from the hole's beginning."""
+    last = hole.last
     window_ms, until_ms = hole.started_ns // MS, hole.ended_ns // MS
     for _ in range(MOST_REQUESTS):
         if progress.following is not None:
@@ -132,7 +176,7 @@ def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps
             raise BadAnswer("trades of another time")
         window_ms = end_ms + 1
         # numbers above the last one that is missing: of an earlier contract of this name
-        progress.following = next((t.trade_number for t in rows.events if last is None or t.trade_number <= last), None)
+        progress.find(next((t.trade_number for t in rows.events if last is None or t.trade_number <= last), None))
         if progress.following is not None or window_ms > until_ms:
             yield from _judge(progress, by_time, hole, rows, by_id)
         if by_time.finds:

@@ -63,6 +63,10 @@ class RequestRefused(RestError):
     """The API itself says that it will never answer this request."""
 
 
+class TooOld(RequestRefused):
+    """Of a time that it no longer answers for; what is newer it does."""
+
+
 class Unanswered(RestError):
     """Something else than the API answered, or it had no time: that says nothing about the request."""
 
@@ -111,6 +115,8 @@ class ErrorKind(StrEnum):
 
     FINAL = "final"
     """The request: it will never be answered."""
+    TOO_OLD = "too_old"
+    """The request, as it reaches back too far: the same of later is answered."""
     AGAIN = "again"
     """The moment: the API is overloaded, restarts, had no time."""
     LIMITED = "limited"
@@ -138,14 +144,15 @@ class Frontage(Struct, frozen=True):
 
 class Errors(Struct, frozen=True):
     """How the API says that it will not. ``read``: status and body -> code and text, None for an answer that is no
-    error; may raise `FAILURES`, where something else than the API answered. Codes that are about us (``limited``) or
-    about the moment (``again``); all others are about the request, of status 5xx only those that are known to be
-    (``final``)."""
+    error; may raise `FAILURES`, where something else than the API answered. Codes that are about us (``limited``),
+    about the moment (``again``) or about how far back a request reaches (``too_old``); all others are about the
+    request, of status 5xx only those that are known to be (``final``)."""
 
     read: Callable[[int, bytes], tuple[int | str, str] | None]
     limited: frozenset[int | str] = frozenset()
     again: frozenset[int | str] = frozenset()
     final: frozenset[int | str] = frozenset()
+    too_old: frozenset[int | str] = frozenset()
     frontages: tuple[Frontage, ...] = ()
 
     def refusal(self, status: int, body: bytes) -> Refusal | None:
@@ -161,9 +168,14 @@ class Errors(Struct, frozen=True):
         if error is None:
             return None
         code, message = error
-        is_passing = code in self.again or (status >= 500 and code not in self.final)
-        kind = ErrorKind.LIMITED if code in self.limited else ErrorKind.AGAIN if is_passing else ErrorKind.FINAL
-        return Refusal(code, printable(message), kind)
+        return Refusal(code, printable(message), self._kind(status, code))
+
+    def _kind(self, status: int, code: int | str) -> ErrorKind:
+        if code in self.limited:
+            return ErrorKind.LIMITED
+        if code in self.again or (status >= 500 and code not in self.final):
+            return ErrorKind.AGAIN
+        return ErrorKind.TOO_OLD if code in self.too_old else ErrorKind.FINAL
 
 
 class Series(Struct, frozen=True):

@@ -42,13 +42,15 @@ log = get_logger()
 
 class Result(Struct, frozen=True):
     """``body`` is the answer of `Outcome.OK`, the venue's error of `Outcome.REFUSED`, else empty; ``reason``: why there
-    is none. ``dated_ns``: when the host made it, in whole seconds of its own clock; 0: it does not say."""
+    is none. ``dated_ns``: when the host made it, in whole seconds of its own clock; 0: it does not say.
+    ``is_too_old``: refused for that alone."""
 
     outcome: Outcome
     body: bytes = b""
     received_ns: int = 0
     reason: str = ""
     dated_ns: int = 0
+    is_too_old: bool = False
 
 
 class RequestCounts(Struct):
@@ -174,7 +176,8 @@ class RestHost:
         self._log(f"HTTP {answer.status}", f"{request.path}: {detail}")
         if outcome is Outcome.REFUSED:
             self.counts.refused += 1
-            return Result(outcome, answer.body, answer.received_ns, detail)
+            is_too_old = refusal is not None and refusal.kind is ErrorKind.TOO_OLD
+            return Result(outcome, answer.body, answer.received_ns, detail, is_too_old=is_too_old)
         self._count(answer.status, outcome, refusal)
         if outcome is not Outcome.UNANSWERED and (seconds := self.budget.paused(now)) >= WORTH_KEEPING:
             self._keep_ban(seconds, f"HTTP {answer.status}")

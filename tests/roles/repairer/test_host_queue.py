@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Limit, Request, RequestRefused
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Limit, Request, RequestRefused, TooOld
 from wsadapter.rest.budget import Budget, Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.gap_repair import TURN_SECONDS
@@ -41,6 +41,7 @@ class Requests(Job):
         self.name, self.remaining, self.lane = name, count, lane or name
         self.not_before = not_before
         self.refusals = 0
+        self.was_too_old = False
         self.closed = False
 
     def run(self) -> Steps:
@@ -48,8 +49,9 @@ class Requests(Job):
             while self.remaining:
                 try:
                     yield Fetch(Request(self.name), parse)
-                except RequestRefused:
+                except RequestRefused as error:
                     self.refusals += 1
+                    self.was_too_old = isinstance(error, TooOld)
                     self.remaining = 0
                 else:
                     self.remaining -= 1
@@ -151,8 +153,16 @@ def test_a_refusal_is_told_and_another_try_is_not_noticed() -> None:
     assert (len(host.asked), job.remaining) == (3, 2)
     host.next = lambda: Result(Outcome.REFUSED, b"{}")
     turns(made, 4)
-    assert job.refusals == 1
+    assert (job.refusals, job.was_too_old) == (1, False)
     assert len(made.finished) == 1
+
+
+def test_a_refusal_of_what_is_too_old_is_told_as_that() -> None:
+    job = Requests("one", 2)
+    made, host = queue(job)
+    host.next = lambda: Result(Outcome.REFUSED, b"{}", is_too_old=True)
+    turns(made, 4)
+    assert (job.refusals, job.was_too_old) == (1, True)
 
 
 @pytest.mark.parametrize("result", [Result(Outcome.OK, b"bad"), Result(Outcome.UNANSWERED)])

@@ -225,6 +225,8 @@ class BinanceRest(RestTables):
         limited=frozenset((-1003, -1015)),
         # unknown error, disconnected, server busy, unexpected response, timeout, overloaded, shutting down
         again=frozenset((-1000, -1001, -1004, -1006, -1007, -1008, -1016)),
+        # "Search window is restricted to recent 2 days only.", by time and by number
+        too_old=frozenset((-4166,)),
     )
     intervals = frozenset(MINUTES)
     trading = frozenset(("TRADING",))

@@ -21,7 +21,17 @@ from wsadapter.backoff import Backoff
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.events.gaps import RepairState
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, RequestRefused, RestError, Rows, Unanswered
+from wsadapter.exchanges.rest_api import (
+    BadAnswer,
+    Fetch,
+    Filled,
+    Filling,
+    RequestRefused,
+    RestError,
+    Rows,
+    TooOld,
+    Unanswered,
+)
 from wsadapter.log import Repeated, get_logger
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
@@ -298,7 +308,7 @@ class HostQueue:
     def _answer(self, fetch: Fetch, result: Result) -> Any:
         """What the answer says, or why there is none."""
         if result.outcome is Outcome.REFUSED:
-            return RequestRefused(result.reason)
+            return (TooOld if result.is_too_old else RequestRefused)(result.reason)
         if result.outcome in (Outcome.UNANSWERED, Outcome.ABSENT):
             return Unanswered(result.reason)
         try:

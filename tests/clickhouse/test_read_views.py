@@ -104,6 +104,40 @@ def test_what_was_paid_and_what_is_expected_are_apart(bench: TableBench) -> None
     ]  # fmt: skip
 
 
+def documented(title: str) -> str:
+    """The query of docs/queries.md below this title."""
+    text = (DOCS / "queries.md").read_text().partition(f"## {title}\n")[2]
+    return text.partition("```sql")[2].partition("```")[0].replace("market.", "{db}.")
+
+
+def test_a_dividend_is_paid_and_is_no_rate_of_an_interval(bench: TableBench) -> None:
+    """The documented queries: each payment once, and beside what was expected the rate alone."""
+    model = next(event for event in full() if isinstance(event, FundingRate))
+    hour_ns = int(time.time()) // 3600 * 3600 * 10**9
+    paid = [
+        structs.replace(
+            model, source=Source.REST, transaction_time_ns=hour_ns + 10**6, funding_rate=rate, settled=True,
+            next_funding_time_ns=None, mark_price="100", ordinal=ordinal, connection="repair",
+        )
+        for ordinal, rate in enumerate(("0.00002292", "-0.00239112"))
+    ]  # fmt: skip
+    expected = structs.replace(
+        model, transaction_time_ns=hour_ns - 10**9, funding_rate="0.00002", settled=False, ordinal=0,
+        next_funding_time_ns=hour_ns,
+    )  # fmt: skip
+    bench.events(*paid, expected)
+
+    totals = (
+        f"SELECT toInt64(payments), toString(rate), toString(per_coin) FROM ({documented('Funding paid over a day')})"
+    )
+    ((payments, rate, per_coin),) = bench.sql(totals)
+    assert (payments, Decimal(rate), Decimal(per_coin)) == (1, Decimal("-0.0023682"), Decimal("-0.23682"))
+    both = (
+        f"SELECT toString(expected), toString(paid) FROM ({documented('What the venue expected, and what was paid')})"
+    )
+    assert bench.sql(both) == [["0.00002", "0.00002292"]]
+
+
 def test_what_a_perpetual_that_pays_all_the_time_paid_over_a_day(bench: TableBench) -> None:
     """The documented query, over Deribit's hours: floats of more decimals than a rate, each rounded, summed exactly."""
     hour_ms = 3_600_000
@@ -114,13 +148,7 @@ def test_what_a_perpetual_that_pays_all_the_time_paid_over_a_day(bench: TableBen
     rows = FUNDINGS.parse(PageRequest("BTC-PERPETUAL", 744), body, NS)
     bench.insert("funding_rate", [message(one, 1, n) for n, one in enumerate(rows.events)])
 
-    text = (DOCS / "queries.md").read_text().partition("## Funding paid over a day")[2]
-    asked = (
-        text.partition("```sql")[2]
-        .partition("```")[0]
-        .replace("market.", "{db}.")
-        .replace("count()", "toInt64(count())")
-    )
+    asked = documented("Funding paid over a day").replace("countIf(ordinal = 0)", "toInt64(countIf(ordinal = 0))")
     ((exchange, symbol, payments, rate, _),) = bench.sql(
         asked.replace("sum(funding_rate)", "toString(sum(funding_rate))")
     )

@@ -97,6 +97,21 @@ def test_recorded_open_interest() -> None:
             REST.parse_open_interest("ETHUSDT", line, NOW)
 
 
+@pytest.mark.parametrize("later_ms", [8, 0])
+def test_what_is_paid_beside_the_rate_of_an_interval_has_a_key_of_its_own(later_ms: int) -> None:
+    """SPYUSDT, 2026-06-18: a dividend, after the rate or in its millisecond."""
+    at_ms = 1_781_740_800_001
+    listed = [
+        {**FUNDING, "fundingTime": at_ms, "fundingRate": "0.00002292"},
+        {**FUNDING, "fundingTime": at_ms + later_ms, "fundingRate": "-0.00239112", "rateType": "Special"},
+    ]
+    rates = FUNDINGS.parse(PageRequest("BTCUSDT", 1000), encoded(listed), NOW).events
+    assert [(rate.transaction_time_ns, rate.funding_rate, rate.settled, rate.ordinal) for rate in rates] == [
+        (at_ms * MS, "0.00002292", True, 0),
+        ((at_ms + later_ms) * MS, "-0.00239112", True, 1),
+    ]
+
+
 MINUTE: dict[str, Any] = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
 ORDERS: dict[str, Any] = {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
 

@@ -1,7 +1,8 @@
 """The views ``funding_settled`` and ``funding_predicted``: table ``funding_rate`` holds both, ``settled`` says which.
 
-What was paid is settled: one row for each funding time, from the venue's history over REST. What the venue expects for
-the next time is predicted, and changes until then. Each row is there once (FINAL). Text only.
+What was paid is settled: one row for each payment, from the venue's history over REST; what is paid beside the rate of
+a funding interval (dividends of equity perpetuals) has ordinal 1. What the venue expects for the next time is
+predicted, and changes until then. Each row is there once (FINAL). Text only.
 """
 
 from typing import Final
@@ -27,6 +28,7 @@ _SETTLED: Final = (
     _column("mark_price", "Nullable(Decimal(38, 12))", about="what the position was valued at, where the venue says"),
     _column("receive_time", TIME),
     _column("source", _NAME),
+    _column("ordinal", "Int32", about="0: the rate of a funding interval; 1: paid beside it (dividends)"),
 )
 _PREDICTED: Final = (
     _column("exchange", _NAME),
@@ -45,7 +47,8 @@ def funding_views(database: str) -> tuple[QueryView, QueryView]:
     return (
         QueryView(
             "funding_settled", f"{selected(_SETTLED)}{source}t.settled",
-            "funding rates that were paid: one row for each funding time", _SETTLED,
+            "funding rates that were paid: one row for each funding time, and one for what was paid beside it",
+            _SETTLED,
         ),
         QueryView(
             "funding_predicted", f"{selected(_PREDICTED)}{source}NOT t.settled",

@@ -104,6 +104,7 @@ OTHERWISE: Final[Mapping[tuple[str, str], str]] = {
     ("gap", "version"): "of rows with one key the highest wins (FINAL): the newest state",
     ("coverage", "stream"): "stream word",
     ("coverage", "interval"): "of candles",
+    ("funding_rate", "ordinal"): "of a settled one: 0 the interval's rate, 1 paid beside it (dividends); else an index",
     ("book_ticker", "bid_quantity"): "of the best bid",
     ("book_ticker", "ask_quantity"): "of the best ask",
     ("book_ticker", "bid_price"): "NULL: nobody bids",

@@ -127,11 +127,12 @@ def trade_pages(
     return by_id, by_time
 
 
-# what the next rate is nobody says here
+# what the next rate is nobody says here; a dividend is paid, too, but is no rate of an interval
 FUNDING: Final = row(
     FundingRate, transaction_time_ns=ms("fundingTime"), funding_rate=signed_or_none("fundingRate"),
     mark_price=decimal_or_none("markPrice"), absent=("event_time_ns", "next_funding_time_ns"),
     refuse=lambda d: "" if d.fundingRate else "no rate", settled=constant(True),
+    ordinal=computed(lambda d, e: int(d.rateType == "Special")),
 )  # fmt: skip
 BOOK: Final = row(
     Depth, event_time_ns=ms("E"), transaction_time_ns=ms("T"), update_type=constant(UpdateType.SNAPSHOT),
@@ -147,7 +148,7 @@ INTEREST: Final = row(
 def funding_page(exchange: str, path: str, weight: int, pool: str = "") -> Page:
     return Page(
         exchange, path, SYMBOL | RANGE, wire.FundingRow, FUNDING, rows_of, key="transaction_time_ns",
-        wire_key="fundingTime", symbol="symbol", most=1000, weight=lambda _: weight, pool=pool,
+        wire_key="fundingTime", strict=False, symbol="symbol", most=1000, weight=lambda _: weight, pool=pool,
     )  # fmt: skip
 
 

@@ -46,12 +46,14 @@ class TradeRow(Struct, gc=False):
 
 class FundingRow(Struct, gc=False):
     """{"symbol":"BTCUSDT","fundingRate":"-0.03750000","fundingTime":1570608000000,"markPrice":"34287.54619963",
-    "rateType":"Regular"}; old rows have an empty mark price."""
+    "rateType":"Regular"}; old rows have an empty mark price. "Special" is what an equity perpetual pays beside it, for
+    a dividend, some milliseconds later."""
 
     symbol: Text
     fundingRate: Text
     fundingTime: Time
     markPrice: Optional = None
+    rateType: Optional = None
 
 
 class BookAnswer(Struct, gc=False):

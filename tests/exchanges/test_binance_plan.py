@@ -65,6 +65,15 @@ def test_depth_names(levels: int, speed: str, name: str) -> None:
     assert names(plans["binance-public-0"]) == [f"btcusdt{name}"]
 
 
+@pytest.mark.parametrize("speed", ["1000ms", "50ms", "fast"])
+@pytest.mark.parametrize("exchange", ["binance", "binance_coinm"])
+def test_a_speed_that_the_futures_do_not_have_is_refused(exchange: str, speed: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(exchange).plan(feed(exchange=exchange, streams=("depth",), depth_speed=speed))
+
+    assert [path for path, _ in raised.value.errors] == ["depth_speed"]
+
+
 def test_all_intervals() -> None:
     every = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 

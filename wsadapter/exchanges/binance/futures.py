@@ -5,7 +5,6 @@ the other one are dropped. Partial books and diffs differ by name only, their pa
 bench/bench_decode.py shows what a frame costs.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -44,7 +43,8 @@ from wsadapter.exchanges.sides import book
 from wsadapter.exchanges.venue import Cadence, Candles, Channel, FeedSettings, Follows, Limits, Rises
 
 SIDES: Final[Mapping[str, Side]] = {"BUY": Side.BUY, "SELL": Side.SELL}
-_SPEED: Final = re.compile(r"(?:[0-9]{1,4}ms)?").fullmatch
+# others are acknowledged and silent; "0ms" is passed as it is
+SPEEDS: Final = frozenset(("", "0ms", "100ms", "250ms", "500ms"))
 
 
 FILLER: Final = RefusedWord("X", "NA", "trade NA")
@@ -126,7 +126,7 @@ def framing(other_family: int) -> ByTag:
 
 
 def check(feed: FeedSettings) -> list[tuple[str, str]]:
-    return check_depth(feed, _SPEED, 'must be text like "100ms", or empty')
+    return check_depth(feed, SPEEDS.__contains__, 'must be "100ms", "250ms" or "500ms", or empty')
 
 
 def names(feed: FeedSettings) -> dict[str, str]:

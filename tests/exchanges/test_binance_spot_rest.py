@@ -294,6 +294,10 @@ PAXG: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_the_listing_weighs_what_the_venue_counts() -> None:
+    assert SYMBOLS.request.weight == 20
+
+
 def test_what_is_traded_is_counted_in_its_base() -> None:
     chinese = {**PAXG, "symbol": "币安人生USDT", "baseAsset": "币安人生", "status": "HALT", "filters": []}
     limits = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}]

@@ -193,10 +193,10 @@ def market(d: Any, e: object) -> str:
     return "spot" if contract is None else "perpetual" if "PERPETUAL" in contract else "future" if contract else ""
 
 
-def listing(exchange: str, path: str, wire: type[Struct], **fields: Any) -> Listing:
+def listing(exchange: str, path: str, wire: type[Struct], weight: int = 1, **fields: Any) -> Listing:
     """``fields``: what each market says in its own way."""
     return Listing(
-        exchange, Request(path), wire, lambda body: _info(body).symbols,
+        exchange, Request(path, weight=weight), wire, lambda body: _info(body).symbols,
         instrument(
             symbol="symbol", contract_type=or_none("contractType"), base_asset="baseAsset", quote_asset="quoteAsset",
             margin_asset=or_none("marginAsset"), tick_size=bound("PRICE_FILTER", "tickSize"),

@@ -121,7 +121,11 @@ DEPTH: Final = Page(
     wire_key="lastUpdateId", unit=1, most=1000, weight=book_weight,
 )  # fmt: skip
 SYMBOLS: Final = listing(
-    EXCHANGE, "/api/v3/exchangeInfo", wire.LinearRow, **{**LINEAR, "min_notional": bound("NOTIONAL", "minNotional")}
+    EXCHANGE,
+    "/api/v3/exchangeInfo",
+    wire.LinearRow,
+    weight=20,
+    **{**LINEAR, "min_notional": bound("NOTIONAL", "minNotional")},
 )
 TICKERS: Final = tickers("/api/v3/ticker/24hr", 80, volume="quoteVolume")
 

@@ -19,8 +19,10 @@ from wsadapter.exchanges.bitget_rest import (
     SPOT,
     BitgetRest,
     BitgetSpotRest,
+    TradeRow,
     klines,
     past_trades,
+    traded_ns,
 )
 from wsadapter.exchanges.pages import PageRequest, RestTables
 from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series
@@ -166,6 +168,97 @@ def test_a_backfill_that_reaches_behind_what_is_kept_is_partial() -> None:
         repair, events = Venue("bitget", trades).fill(trade_hole(begin_ms, START_MS + 10**7))
         assert (repair.state, len(events)) == (state, 100)
     assert Venue().fill(trade_hole(begin_ms, begin_ms + 100))[0].state == "unrepairable"
+
+
+def trade_at(at_ms: int, index: int = 0) -> tuple[str, int]:
+    return str((at_ms - 1_435_725_920_677 << 22) + index), at_ms
+
+
+class InSeconds(Venue):
+    """Tells of a trade's time the second. ``counts_in``: what it counts in itself where it looks for a range."""
+
+    counts_in = 1000
+
+    def fills_history(self, query: dict[str, str]) -> list[dict[str, str]]:
+        begin, end = int(query["startTime"]), int(query["endTime"])
+        assert end - begin < 7 * DAY_MS
+        found = [each for each in self.trades if begin <= each[1] // self.counts_in * self.counts_in <= end]
+        return [
+            {"tradeId": name, "symbol": "BTCUSDT", "price": "1", "size": "1", "side": "Sell",
+             "ts": str(ms // 1000 * 1000)}
+            for name, ms in reversed(found)
+        ][: int(query["limit"])]  # fmt: skip
+
+
+class InMilliseconds(InSeconds):
+    counts_in = 1
+
+
+@pytest.mark.parametrize("venue", [InSeconds, InMilliseconds])
+@pytest.mark.parametrize("word", ["bitget", "bitget_spot"])
+def test_the_id_says_when_in_its_second_a_trade_was(word: str, venue: type[InSeconds]) -> None:
+    second = START_MS // 1000 * 1000
+    trades = [trade_at(second + offset) for offset in (-900, -300, 100, 450, 700, 1300, 2100, 2501, 2900)]
+    repair, events = venue(word, trades).fill(trade_hole(second + 200, second + 2500))
+
+    assert repair.state == "repaired"
+    times = [(event.transaction_time_ns or 0) // MS - second for event in events if isinstance(event, Trade)]
+    assert times == [450, 700, 1300, 2100]
+
+
+@pytest.mark.parametrize("venue", [InSeconds, InMilliseconds])
+def test_seconds_across_pages_come_once_and_whole(venue: type[InSeconds]) -> None:
+    second = START_MS // 1000 * 1000
+    trades = [trade_at(second + 1 + index * 3 // 2, index) for index in range(3000)]
+    repair, events = venue("bitget", trades).fill(trade_hole(second + 500, second + 4400))
+
+    found = [event.trade_id for event in events if isinstance(event, Trade)]
+    assert (repair.state, len(found)) == ("repaired", len(set(found)))
+    assert set(found) == {name for name, at_ms in trades if second + 500 <= at_ms <= second + 4400}
+
+
+def test_a_second_that_fills_a_page_is_partial() -> None:
+    second = START_MS // 1000 * 1000
+    trades = [trade_at(second - 1), *(trade_at(second + index // 2, index) for index in range(1200))]
+    repair, events = InSeconds("bitget", trades).fill(trade_hole(second - 10, second + 900))
+
+    found = [event.trade_id for event in events if isinstance(event, Trade)]
+    assert (repair.state, len(found), len(set(found))) == ("partial", 1001, 1001)
+    assert trades[0][0] in found
+
+
+def test_a_trade_whose_id_says_no_time_is_of_the_first_second() -> None:
+    second = START_MS // 1000 * 1000
+    trades = [("1", second - 500), ("2", second + 100), ("3", second + 2100)]
+    repair, events = InSeconds("bitget", trades).fill(trade_hole(second + 200, second + 2500))
+
+    assert (repair.state, [event.trade_id for event in events if isinstance(event, Trade)]) == ("repaired", ["2", "3"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_trades_of_a_second_may_come_in_any_order(order: int) -> None:
+    rows = [
+        {"tradeId": name, "price": "1", "size": "1", "side": "buy", "ts": str(at_ms // 1000 * 1000)}
+        for name, at_ms in (trade_at(START_MS + 10), trade_at(START_MS + 5), trade_at(START_MS + 20))
+    ]
+    page = past_trades("bitget", MIX + "fills-history", {})
+    trades = page.parse(PageRequest("BTCUSDT", 1000), answer(rows[::order]), NOW_NS).events
+
+    assert [trade.transaction_time_ns // MS - START_MS for trade in trades] == [5, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("name", "trade_id", "at"),
+    [("bitget/examples_trade.jsonl", "tradeId", "ts"), ("bitget_v3/examples_trade.jsonl", "i", "T"),
+     ("bitget_spot/examples_trade.jsonl", "tradeId", "ts")],
+)  # fmt: skip
+def test_ids_of_recorded_trades_say_when_they_were(name: str, trade_id: str, at: str) -> None:
+    found = [row for line in frames(name).read_bytes().splitlines() for row in texts(line).get("data", ())]
+
+    assert found
+    for row in found:
+        second = int(row[at]) // 1000 * 1000
+        assert traded_ns(TradeRow(row[trade_id], "1", "1", "buy", second)) == int(row[at]) * MS
 
 
 def test_no_trades_are_all_of_them() -> None:

@@ -1,9 +1,11 @@
 """Bitget over REST, as tables: what was, what is traded. Version 2 of the API, whose market data need no account.
 
 Errors come with HTTP 400 or 200 and a code of digits. Candles are oldest first, trades and rates newest first; books
-have no numbers and repair nothing. Trades reach back 90 days, candles of minutes one month.
+have no numbers and repair nothing. Trades reach back 90 days, candles of minutes one month. Times of trades are whole
+seconds; their ids, which are those of the stream, have the millisecond.
 
-Not verified: the body of a 429, codes of the moment, that ids of trades are those of the stream, windows of trades.
+Not verified: the body of a 429, codes of the moment, whether a range of trades counts in milliseconds, too (whole
+seconds are asked for).
 """
 
 from collections.abc import Mapping
@@ -34,7 +36,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.turnover import Tickers
-from wsadapter.exchanges.values import DAY_MS, Text, Time
+from wsadapter.exchanges.values import DAY_MS, MS, Text, Time
 from wsadapter.text import printable
 
 MIX: Final = "/api/v2/mix/market/"
@@ -53,6 +55,10 @@ REACH: Final[Mapping[str, int]] = {
 }  # fmt: skip
 """So many candles back, by the documentation: a month of minutes."""
 POOL: Final = "market"
+SECOND_MS: Final = 1_000
+EPOCH_MS: Final = 1_435_725_920_677
+"""What the times in ids count from; so it is in every recorded trade of the streams, of either version."""
+TIME_BIT: Final = 22
 
 
 class AnswerBody(Struct, gc=False):
@@ -66,7 +72,7 @@ class AnswerBody(Struct, gc=False):
 
 class TradeRow(Struct, gc=False):
     """{"tradeId":"1485683898127761410","symbol":"BTCUSDT","price":"80810.6","size":"0.0246","side":"Sell",
-    "ts":"1789940564662"}; spot writes its sides small."""
+    "ts":"1789940564000"}; spot writes its sides small."""
 
     tradeId: Annotated[str, Meta(min_length=1, max_length=64)]
     price: Text
@@ -142,6 +148,12 @@ def at_place(step: str, place: str) -> str:
     return plain_number(f"{step}e-{place}".encode())
 
 
+def traded_ns(d: TradeRow) -> int:
+    """The row's time is the second; the id says when in it, unless it is of another kind."""
+    at_ms = (int(d.tradeId) >> TIME_BIT) + EPOCH_MS if d.tradeId.isdecimal() else 0
+    return (at_ms if d.ts <= at_ms < d.ts + SECOND_MS else d.ts) * MS
+
+
 def hours(d: ContractRow) -> int | None:
     return int(d.fundInterval) * 3600 if d.fundInterval.isdecimal() and len(d.fundInterval) < 5 else None
 
@@ -154,7 +166,8 @@ CANDLE: Final = row(
             "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 TRADE: Final = row(
-    Trade, transaction_time_ns=ms("ts"), trade_id="tradeId", price=decimal("price"), quantity=decimal("size"),
+    Trade, transaction_time_ns=computed(lambda d, e: traded_ns(d)), trade_id="tradeId", price=decimal("price"),
+    quantity=decimal("size"),
     buyer_is_maker=mapped("side", {"Buy": False, "buy": False, "Sell": True, "sell": True}),
     aggregated=constant(False), absent=("event_time_ns", "trade_number", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
@@ -175,10 +188,11 @@ def klines(word: str, path: str, query: Mapping[str, str], codes: Mapping[str, s
 
 
 def past_trades(word: str, path: str, query: Mapping[str, str]) -> Page:
+    """Those of one second may come in any order."""
     return Page(
-        word, path, {**query, **RANGE}, TradeRow, TRADE, rows_of, key="transaction_time_ns", wire_key="ts",
-        strict=False, most=1000, window_ms=7 * DAY_MS - 1, newest_first=True, lax=True, pool=POOL,
-        kept_ms=90 * DAY_MS,
+        word, path, {**query, **RANGE}, TradeRow, TRADE, rows_of, key="transaction_time_ns", wire_key="tradeId", unit=1,
+        strict=False, most=1000, window_ms=7 * DAY_MS - 1, keeps_newest=True, sorts=True, lax=True, pool=POOL,
+        kept_ms=90 * DAY_MS, step_ms=SECOND_MS,
     )  # fmt: skip
 
 

@@ -440,32 +440,41 @@ def newest_trades(progress: _Progress, page: Page, hole: Hole) -> Steps:
 @_filling
 def trades_between(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """Trades of a venue that gives those of a range, the newest of them where there are more than a page holds. A
-    millisecond that fills a page is not all there."""
-    first_ms, last_ms = hole.started_ns // MS, hole.ended_ns // MS
+    millisecond that fills a page is not all there. Where the venue counts in seconds (``step_ms``) whole ones are asked
+    for, and what a second has beside the hole is left out, but for the first one's trades that nothing dates better."""
+    step = page.step_ms
+    first_ms, last_ms = hole.started_ns // MS // step * step, hole.ended_ns // MS // step * step + step - 1
     given: set[str] = set()
     for _ in range(MOST_REQUESTS):
-        begin_ms = max(first_ms, last_ms - page.window_ms)
+        begin_ms = max(first_ms, -(-(last_ms - page.window_ms) // step) * step)
         rows = yield page.fetch(hole, first_ms=begin_ms, last_ms=last_ms)
         progress.note_bad(rows)
         if rows.bad:
             progress.lose()
         times = [(trade.transaction_time_ns or 0) // MS for trade in rows.events]
-        if times and not begin_ms <= times[0] <= times[-1] <= last_ms:
+        # it may be that a range ends with the second in which its end lies
+        if times and not (begin_ms <= times[0] and times[-1] // step * step <= last_ms):
             raise BadAnswer("trades of another time")
-        yield progress.give([trade for trade in rows.events if trade.trade_id not in given])
-        given = set()
+        dated = list(zip(rows.events, times, strict=True))
+        new = [(trade, at_ms) for trade, at_ms in dated if trade.trade_id not in given]
+        yield progress.give([trade for trade, at_ms in new if at_ms == first_ms or _is_of(hole, at_ms)])
         if rows.rows < page.most:
-            last_ms = begin_ms - 1
-        elif times[0] < last_ms:
-            last_ms = times[0]
-            given = {trade.trade_id for trade, at_ms in zip(rows.events, times, strict=True) if at_ms == last_ms}
+            given, last_ms = set(), begin_ms - 1
         else:
-            progress.lose()
-            last_ms -= 1
+            given = {trade.trade_id for trade, at_ms in dated if at_ms // step == times[0] // step}
+            if times[0] < last_ms:
+                last_ms = times[0]
+            else:
+                progress.lose()
+                last_ms = (last_ms if times[0] == last_ms else last_ms // step * step) - 1
         if last_ms < first_ms:
             yield from _judge(progress, page, hole, rows)
             return True
     return False
+
+
+def _is_of(hole: Hole, at_ms: int) -> bool:
+    return hole.started_ns // MS <= at_ms <= hole.ended_ns // MS
 
 
 @_filling

@@ -97,7 +97,8 @@ class Page:
     begin. ``quiet``: of candles, an interval without trades has none. ``kept``: interval -> so many of them back are
     there (not said: all). ``kept_ms``: of trades, so far back they are there for sure; left out it is the least that a
     venue documents. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts.
-    ``most``: rows of a page; ``window_ms``: the longest time of one request."""
+    ``most``: rows of a page; ``window_ms``: the longest time of one request; ``step_ms``: of trades, what the venue's
+    times count in."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
@@ -107,11 +108,12 @@ class Page:
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
         finds: bool = False, quiet: bool = False, kept: Mapping[str, int] | None = None, kept_ms: int = DAY_MS,
+        step_ms: int = 1,
     ) -> None:  # fmt: skip
         asked, is_array = _placeholders((path, query, post)), wire.__struct_config__.array_like
         _refuse_slips(f"{exchange}: {path}", asked, wire, emitted, {key, end_key or key}, wire_key, symbol)
         self.path, self.most, self.window_ms, self.finds = path, most, window_ms, finds
-        self.quiet, self.kept, self.kept_ms = quiet, kept or {}, kept_ms
+        self.quiet, self.kept, self.kept_ms, self.step_ms = quiet, kept or {}, kept_ms, step_ms
         self.fills_up, self._sorts = fills_up, sorts
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]

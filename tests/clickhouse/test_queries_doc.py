@@ -76,6 +76,21 @@ def test_liquidations_are_worth_what_they_are_in_the_quote_currency(listed: Tabl
     ]  # fmt: skip
 
 
+def test_a_liquidation_of_bitget_is_worth_its_quantity(listed: TableBench) -> None:
+    order = structs.replace(
+        LIQUIDATION, exchange="bitget", symbol="APEUSDT", transaction_time_ns=minute_ago(), price="0.5",
+        quantity="13.5",
+    )  # fmt: skip
+    listed.events(order)
+    listed.client.raw_insert(
+        f"{listed.settings.database}.instrument",
+        insert_block=lines([structs.replace(COIN, exchange="bitget", symbol="APEUSDT", kind="perpetual")]),
+        fmt="JSONEachRow",
+    )
+
+    assert ask(listed, "Liquidations", "symbol", "currency", "value") == [["APEUSDT", "USDT", 13.5]]
+
+
 def test_over_all_venues_a_trade_counts_once_of_whichever_kind_it_is(listed: TableBench) -> None:
     first, second = minute_ago() - MINUTE, minute_ago()
     listed.events(

@@ -552,6 +552,7 @@ def test_only_liquidations_of_the_feed_are_taken() -> None:
 
     assert isinstance(order, Liquidation)
     assert (order.symbol, order.side, order.price) == ("APEUSDT", Side.BUY, "0.500280739469")
+    assert order.quantity == "143.330431857868", "in USDT, as it came"
 
 
 # -------------------------------------------------------------------------------------------------------------- hostile

@@ -7,11 +7,11 @@ A market is part of a symbol's identity: asked for in the wrong one it is acknow
 their predecessors (``pseq``; in a snapshot, and after a restart, 0) and begin with a snapshot. Trades begin with the
 newest ones, and rows come newest first; their ids rise with holes. Of candles nothing says that they are closed: the
 next one closes them. Candles of six hours and more open at midnight of UTC only under version 2 of the API, under names
-of their own: those have a connection to it (`wsadapter.exchanges.bitget_v2`). The side of a liquidation is that of the
-position.
+of their own: those have a connection to it (`wsadapter.exchanges.bitget_v2`). Of liquidations only the largest of each
+symbol and side comes each second; the side is that of the position, the amount is in USDT.
 
-Not verified: liquidations' side (one recorder says so), intervals of candles on version 3 other than days, when the
-connection is cut (one page says after 24 hours), that the demo has version 3.
+Not verified: intervals of candles on version 3 other than days, when the connection is cut (one page says after 24
+hours), that the demo has version 3.
 """
 
 from collections.abc import Callable, Mapping

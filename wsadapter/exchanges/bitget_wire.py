@@ -104,7 +104,8 @@ class CandleWire(Struct, gc=False):
 
 class LiquidationWire(Struct, gc=False):
     """liquidation, of the whole market: {"symbol":"APEUSDT","side":"buy","price":"0.1649","amount":"13.70319",
-    "ts":"1777358886549"}; ``side`` is that of the position, buy is a long, which was closed by a sale."""
+    "ts":"1777358886549"}; ``side`` is that of the position, buy is a long, which was closed by a sale. ``amount`` is in
+    the quote coin, as no other quantity is: these are 83.1 APE."""
 
     symbol: Text
     side: Text

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from exchanges.driving import drive
@@ -125,6 +126,87 @@ def test_minutes_that_are_older_than_a_month_are_named() -> None:
     venue = Venue(without=range(oldest - MINUTE_MS, oldest + 2 * day * MINUTE_MS, MINUTE_MS))
     repair, events = venue.fill(hole)
     assert (repair.state, len(events), repair.missing) == ("repaired", day, ()), "listed since"
+
+
+class Kept(Venue):
+    """Candles of one length, the newest of so many days and of so many rows. Of futures a range has 90 days at most; of
+    spot only its end counts, and there are none where ``limit`` of them would begin before the oldest."""
+
+    def __init__(self, word: str, length_ms: int, days: int, most: int = 1000) -> None:
+        super().__init__(word)
+        self.length_ms, self.days, self.most = length_ms, days, most
+
+    def candles(self, query: dict[str, str]) -> list[list[str]]:
+        length, now = self.length_ms, START_MS + 10**9
+        begin, end, limit = int(query["startTime"]), min(int(query["endTime"]), now), int(query["limit"])
+        oldest = -(-(now - self.days * DAY_MS) // length) * length
+        if self.word == "bitget":
+            assert int(query["endTime"]) - begin <= 90 * DAY_MS
+        elif end - min(limit, self.most) * length < oldest - length:
+            return []
+        else:
+            begin = oldest - 1
+        times = range(max(oldest, begin // length * length + length), end + 1, length)
+        return [[str(ms), "1.0", "2.0", "0.5", "1.50", "10", "15.5", "15.5"] for ms in times][-min(limit, self.most) :]
+
+
+def backfill(venue: Kept, days: int, interval: str) -> tuple[Filled, list[int]]:
+    now = START_MS + 10**9
+    filled, events = venue.fill(Hole("kline", "BTCUSDT", (now - days * DAY_MS) * MS, now * MS, interval=interval))
+    return filled, [event.open_time_ns // MS for event in events if isinstance(event, Kline)]
+
+
+HOUR_MS = 3_600_000
+SAID = {"15m": 30, "30m": 30, "1h": 60, "12h": 720, "1d": 1440}
+
+
+@pytest.mark.parametrize("word", ["bitget", "bitget_spot"])
+@pytest.mark.parametrize(
+    ("interval", "length_ms"),
+    [("15m", HOUR_MS // 4), ("30m", HOUR_MS // 2), ("1h", HOUR_MS), ("12h", 12 * HOUR_MS), ("1d", DAY_MS)],
+)
+def test_candles_that_the_venue_has_no_more_are_named(word: str, interval: str, length_ms: int) -> None:
+    venue = Kept(word, length_ms, SAID[interval], 300 if interval == "1d" and word == "bitget_spot" else 1000)
+    repair, opened = backfill(venue, SAID[interval] + 20, interval)
+
+    assert repair.state == "partial"
+    assert {following - one for one, following in pairwise(opened)} == {length_ms}
+    assert repair.missing[-1][1] // MS == opened[0] - length_ms
+    assert len(opened) >= SAID[interval] * DAY_MS // length_ms - 2
+
+
+@pytest.mark.parametrize(
+    ("word", "interval", "length_ms", "most"),
+    [("bitget_spot", "1d", DAY_MS, 300), ("bitget_spot", "3d", 3 * DAY_MS, 100), ("bitget", "1d", DAY_MS, 1000),
+     ("bitget", "4h", 4 * HOUR_MS, 1000), ("bitget_spot", "4h", 4 * HOUR_MS, 1000)],
+)  # fmt: skip
+def test_pages_that_have_fewer_rows_than_were_asked_for_leave_nothing_out(
+    word: str, interval: str, length_ms: int, most: int
+) -> None:
+    days = 150 if interval == "4h" else 1000
+    repair, opened = backfill(Kept(word, length_ms, 1440, most), days, interval)
+
+    assert repair.state == "repaired"
+    assert opened == list(range(opened[0], opened[-1] + 1, length_ms))
+    assert len(opened) in (days * DAY_MS // length_ms, days * DAY_MS // length_ms + 1)
+
+
+@pytest.mark.parametrize("word", ["bitget", "bitget_spot"])
+def test_a_few_candles_near_the_oldest_ones_are_found(word: str) -> None:
+    first_ms = (START_MS + 10**9 - 55 * DAY_MS) // HOUR_MS * HOUR_MS
+    hole = Hole("kline", "BTCUSDT", 0, 0, first_ms * MS, (first_ms + 2 * HOUR_MS) * MS, "1h")
+    repair, events = Kept(word, HOUR_MS, 60).fill(hole)
+
+    assert (repair.state, len(events)) == ("repaired", 3)
+
+
+@pytest.mark.parametrize("word", ["bitget", "bitget_spot"])
+def test_of_a_short_hole_the_end_is_found_where_the_beginning_is_there_no_more(word: str) -> None:
+    oldest_ms = (START_MS + 10**9 - 60 * DAY_MS) // HOUR_MS * HOUR_MS
+    begin, end = (oldest_ms - 5 * HOUR_MS) * MS, (oldest_ms + 6 * HOUR_MS) * MS
+    repair, events = Kept(word, HOUR_MS, 60).fill(Hole("kline", "BTCUSDT", begin, end, interval="1h"))
+
+    assert (repair.state, len(events) >= 3) == ("partial", True), "of six"
 
 
 def trade_hole(started_ms: int, ended_ms: int) -> Hole:

@@ -50,10 +50,14 @@ SPOT_CODES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """A third spelling."""
 REACH: Final[Mapping[str, int]] = {
-    "1m": 30 * 1440, "3m": 30 * 480, "5m": 30 * 288, "15m": 52 * 96, "30m": 62 * 48, "1h": 83 * 24, "4h": 240 * 6,
-    "6h": 360 * 4,
+    "1m": 30 * 1440, "3m": 30 * 480, "5m": 30 * 288, "15m": 30 * 96,
+    **dict.fromkeys(("30m", "1h", "4h", "6h", "12h", "1d"), 1440),
 }  # fmt: skip
-"""So many candles back, by the documentation: a month of minutes."""
+"""So many candles back, as others have measured: a month of minutes. The documentation has more of 15m, 30m and 1h."""
+LONGEST_MS: Final = 90 * DAY_MS - 2
+"""Of a range of futures' candles, which begins a millisecond earlier."""
+SPOT_MOSTS: Final[Mapping[str, int]] = {"1d": 300, "3d": 100, "1w": 100, "1M": 100}
+"""Rows of a page, whatever is asked for."""
 POOL: Final = "market"
 SECOND_MS: Final = 1_000
 EPOCH_MS: Final = 1_435_725_920_677
@@ -178,12 +182,12 @@ FUNDING: Final = row(
 )  # fmt: skip
 
 
-def klines(word: str, path: str, query: Mapping[str, str], codes: Mapping[str, str]) -> Page:
+def klines(word: str, path: str, query: Mapping[str, str], codes: Mapping[str, str], **limits: Any) -> Page:
     """A range that begins when a candle does may leave it out."""
     return Page(
         word, path, {**query, "granularity": "{code}", **RANGE, "startTime": "{before_ms}"}, CandleRow, CANDLE, rows_of,
         key="open_time_ns", wire_key="start", end_key="close_time_ns", most=1000, codes=codes, keeps_newest=True,
-        lax=True, pool=POOL, kept=REACH,
+        lax=True, pool=POOL, kept=REACH, **limits,
     )  # fmt: skip
 
 
@@ -254,7 +258,16 @@ class BitgetRest(BitgetTables):
 
     repairs = {
         "trade": partial(trades_between, past_trades("bitget", MIX + "fills-history", FUTURES | SYMBOL)),
-        "kline": partial(candles, klines("bitget", MIX + "candles", FUTURES | SYMBOL, {**CODES, **UTC_CODES})),
+        "kline": partial(
+            candles,
+            klines(
+                "bitget",
+                MIX + "candles",
+                FUTURES | SYMBOL,
+                {**CODES, **UTC_CODES},
+                window_ms=LONGEST_MS,
+            ),
+        ),
         "funding_rate": partial(fundings_by_page, SETTLED),
     }
     listings = (CONTRACTS,)
@@ -268,7 +281,17 @@ class BitgetSpotRest(BitgetTables):
 
     repairs = {
         "trade": partial(trades_between, past_trades("bitget_spot", SPOT + "market/fills-history", SYMBOL)),
-        "kline": partial(candles, klines("bitget_spot", SPOT + "market/candles", SYMBOL, SPOT_CODES)),
+        "kline": partial(
+            candles,
+            klines(
+                "bitget_spot",
+                SPOT + "market/candles",
+                SYMBOL,
+                SPOT_CODES,
+                mosts=SPOT_MOSTS,
+                backwards=True,
+            ),
+        ),
     }
     listings = (PAIRS,)
     trading = frozenset(("online",))

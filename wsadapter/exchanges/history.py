@@ -490,12 +490,17 @@ def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
         if following > last:
             return True
         progress.following = following if is_known else None
-        until_ms = _page_end_ms(page, from_ns, last, length_ns)
+        until_ms = _page_end_ms(page, hole.interval, from_ns, last)
         # one candle more than are missing: that it follows proves that the last one is closed
-        limit = page.most if page.keeps_newest else (last - from_ns) // length_ns + 3
+        limit = 0 if page.keeps_newest else (last - from_ns) // length_ns + 3
+        if page.backwards:
+            limit = (until_ms - from_ns // MS) // _shortest_ms(hole.interval) + 1
         rows = yield page.fetch(hole, limit, first_ms=from_ns // MS, last_ms=until_ms)
         progress.note_bad(rows)
         told_from = _told_from(page, rows, hole.interval, length_ns)
+        if page.backwards and not rows.rows and from_ns <= told_from < until_ms * MS:
+            from_ns = told_from + length_ns  # there may be some in the rest of this range
+            continue
         closed, is_newest = _closed(rows, hole)
         closed = [candle for candle in closed if not _is_earlier(candle, hole, following)]
         wanted = [candle for candle in closed if _is_within(candle, hole)]
@@ -519,11 +524,15 @@ def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
     return False
 
 
-def _page_end_ms(page: Page, first_ns: int, last_ns: int, length_ns: int) -> int:
+def _shortest_ms(interval: str) -> int:
+    return min(length_ms(interval), SHORTEST_MONTH * 60_000)
+
+
+def _page_end_ms(page: Page, interval: str, first_ns: int, last_ns: int) -> int:
     """Of a page that keeps the newest no more than fit may lie in the range, or the oldest would be left out."""
-    until_ns = last_ns + 2 * length_ns
+    until_ns = last_ns + 2 * length_ms(interval) * MS
     if page.keeps_newest:
-        until_ns = min(until_ns, first_ns + (page.most - 1) * min(length_ns, SHORTEST_MONTH * 60_000 * MS))
+        until_ns = min(until_ns, first_ns + (page.most_of(interval) - 1) * _shortest_ms(interval) * MS)
     return min(until_ns // MS, first_ns // MS + page.window_ms)
 
 

@@ -98,7 +98,9 @@ class Page:
     there (not said: all). ``kept_ms``: of trades, so far back they are there for sure; left out it is the least that a
     venue documents. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts.
     ``most``: rows of a page; ``window_ms``: the longest time of one request; ``step_ms``: of trades, what the venue's
-    times count in."""
+    times count in; ``mosts``: interval -> ``most`` of its candles, where they have another one; ``backwards``: of
+    candles, it counts ``limit`` of them back from a range's end, and where they would begin before those that are
+    there it gives none: no more are asked for than the range has."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
@@ -108,12 +110,13 @@ class Page:
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
         finds: bool = False, quiet: bool = False, kept: Mapping[str, int] | None = None, kept_ms: int = DAY_MS,
-        step_ms: int = 1,
+        step_ms: int = 1, mosts: Mapping[str, int] | None = None, backwards: bool = False,
     ) -> None:  # fmt: skip
         asked, is_array = _placeholders((path, query, post)), wire.__struct_config__.array_like
         _refuse_slips(f"{exchange}: {path}", asked, wire, emitted, {key, end_key or key}, wire_key, symbol)
         self.path, self.most, self.window_ms, self.finds = path, most, window_ms, finds
         self.quiet, self.kept, self.kept_ms, self.step_ms = quiet, kept or {}, kept_ms, step_ms
+        self._mosts, self.backwards = mosts or {}, backwards
         self.fills_up, self._sorts = fills_up, sorts
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
@@ -128,9 +131,14 @@ class Page:
         self._key_of = Decoder(defstruct("RowKey", fields, array_like=is_array), strict=False).decode
         self._wire_key = wire_key
 
+    def most_of(self, interval: str) -> int:
+        """Rows of a page of these candles."""
+        return self._mosts.get(interval, self.most)
+
     def fetch(self, hole: Hole, limit: int = 0, **values: Any) -> Fetch:
         """The request for a part of a hole; ``limit`` 0: a whole page."""
-        limit = min(max(limit, 1), self.most) if limit and not self.whole else self.most
+        most = self.most_of(hole.interval)
+        limit = min(max(limit, 1), most) if limit and not self.whole else most
         in_seconds = {f"{name[:-3]}_s": at // 1000 for name, at in values.items() if name[-3:] == "_ms"}
         if "last_ms" in values:
             values["until_ms"], in_seconds["until_s"] = values["last_ms"] + 1, in_seconds["last_s"] + 1

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import platform
+import resource
 import secrets
 import signal
 import subprocess
@@ -23,7 +25,7 @@ from wsadapter.config.model import Config, ProcessConfig, ServiceConfig
 from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import Awaited, Child, ChildArgs, ChildState, StopOrder, arguments_fd
+from wsadapter.supervision.child import GIVE_BACK_NS, Awaited, Child, ChildArgs, ChildState, StopOrder, arguments_fd
 from wsadapter.supervision.title import title
 
 HERE = Path(__file__).resolve().parent
@@ -319,3 +321,26 @@ def test_wait_returns_readable_descriptors_only(page: StatsPage) -> None:
     assert page["state"] == ChildState.STOPPING
     os.close(silent)
     os.close(loud)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library goes its own way")
+def test_what_a_large_batch_needed_goes_back_though_something_lies_behind_it(
+    page: StatsPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = Child(ChildArgs(role="ingest", name="a", instance="i", config=config(), page=page.name), page)
+    child.beat()
+    batch = [bytes(4000) for _ in range(20_000)]
+    behind = batch.pop()
+    del batch
+    needed = resident_bytes()
+    child.beat()
+    assert needed - resident_bytes() < 20_000_000
+    later_ns = time.monotonic_ns() + GIVE_BACK_NS
+    monkeypatch.setattr(time, "monotonic_ns", lambda: later_ns)
+    child.beat()
+    assert needed - resident_bytes() > 60_000_000
+    assert behind
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -37,7 +37,7 @@ from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterErr
 from wsadapter.shm import redo_log
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.heap import share_arenas
+from wsadapter.supervision.heap import give_back, share_arenas
 from wsadapter.supervision.title import set_title
 
 LIFELINE: Final = 0
@@ -47,6 +47,8 @@ ORPHAN_ALARM_SECONDS: Final = 9.0
 """Then SIGALRM's default action ends it, even if it hangs."""
 LAST_WORDS_BYTES: Final = 4096
 BEAT_SECONDS: Final = 0.5
+GIVE_BACK_NS: Final = 60_000_000_000
+"""So often memory that an outage or a large batch needed goes back to the system: a tenth of a millisecond."""
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
 _MCL_CURRENT_AND_FUTURE: Final = 3
@@ -132,6 +134,7 @@ class Child:
         self._listening = False
         self._received = b""
         self._heartbeat = page.index("heartbeat_ns")
+        self._give_back_at_ns = 0
         self._stop_event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._signals, self._signals_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
@@ -163,7 +166,10 @@ class Child:
 
     def beat(self) -> None:
         """To be called by the role's own loop, at least once a second: it proves that the loop runs."""
-        self.page.cells[self._heartbeat] = time.monotonic_ns()
+        now_ns = self.page.cells[self._heartbeat] = time.monotonic_ns()
+        if now_ns >= self._give_back_at_ns:
+            self._give_back_at_ns = now_ns + GIVE_BACK_NS
+            give_back()
 
     def ready(self) -> None:
         self.set_state(ChildState.RUNNING)

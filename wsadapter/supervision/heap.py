@@ -1,4 +1,4 @@
-"""What the C library keeps of a child's memory: few arenas for all threads, and nothing that is free for months.
+"""What the C library keeps of a child's memory: few arenas for all threads, and nothing for long that is free.
 
 An arena gives back what is free at its end only: one small block behind a large batch keeps all of it. Of another C
 library than glibc nothing is asked.

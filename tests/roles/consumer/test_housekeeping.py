@@ -1,12 +1,9 @@
 """Where a log is read on that no longer holds the next offset, and what is published of what it lost."""
 
 import gc
-import platform
-import resource
 import select
 import socket
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -203,19 +200,3 @@ def test_what_the_driver_gives_up_is_not_held_for_hours(monkeypatch: pytest.Monk
             assert select.select([theirs], [], [], 0)[0]
         finally:
             gc.enable()
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library goes its own way")
-def test_what_a_large_batch_needed_goes_back_though_something_lies_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper, _ = running(monkeypatch, None)
-    batch = [bytes(4000) for _ in range(20_000)]
-    behind = batch.pop()
-    del batch
-    needed = resident_bytes()
-    keeper._collect_garbage(time.monotonic() + GARBAGE_SECONDS)
-    assert needed - resident_bytes() > 60_000_000
-    assert behind
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -49,7 +49,6 @@ from wsadapter.roles.consumer.group import GroupMember
 from wsadapter.roles.consumer.insert_order import GroupOffsets
 from wsadapter.roles.consumer.insert_pool import FAILURES, InsertFailure, InsertPool
 from wsadapter.supervision.child import Child, ChildState
-from wsadapter.supervision.heap import give_back
 
 PUBLISH_SECONDS: Final = 1.0
 HEALTH_SECONDS: Final = 5.0
@@ -64,9 +63,9 @@ COMMIT_SECONDS: Final = 5.0
 PATIENCE: Final = 3
 """Refusals of one batch in a row (read only, too many parts, no space) until the consumer is not `RUNNING` any more."""
 GARBAGE_SECONDS: Final = 60.0
-"""Between two looks for what nobody needs: cycles, which hold on to sockets that the driver has given up (every ten
-minutes) and, after an error, to batches; then what large batches have left free behind them. By the number of new
-objects alone (`wsadapter.roles.consumer.__main__.GARBAGE`) no cycle may be looked for in hours."""
+"""Between two looks for cycles, which hold on to sockets that the driver has given up (every ten minutes) and, after an
+error, to batches. By the number of new objects alone (`wsadapter.roles.consumer.__main__.GARBAGE`) none may come for
+hours."""
 UNREAD_SECONDS: Final = 60.0
 """The same of a partition whose log goes on and that gives nothing, though we have not paused it."""
 
@@ -159,7 +158,6 @@ class Housekeeping:
         if now >= self._next_collection:
             self._next_collection = now + GARBAGE_SECONDS
             gc.collect()
-            give_back()
 
     def finish(self, until: float) -> None:
         """The last counts before the end, of ClickHouse if it still answers."""

@@ -407,6 +407,34 @@ def test_a_book_names_its_predecessor_and_a_break_asks_for_it_alone(word: str) -
     assert types(made.receive(book(91, 90, word=word), AT + 5)) == ["Depth"]
 
 
+@pytest.mark.parametrize("version", [3, 2])
+@pytest.mark.parametrize(("pseq", "seq"), [(100, 110), (100, 105), (105, 110)])
+def test_the_first_change_may_begin_before_its_snapshot(version: int, pseq: int, seq: int) -> None:
+    made = session("bitget")
+
+    assert change(made, version, 105, 0, "snapshot") == ["Depth"]
+    assert change(made, version, 90, 80) == ["Depth"], "older: told as it is, and passed over"
+    assert change(made, version, seq, pseq) == ["Depth"]
+    assert change(made, version, seq + 5, seq) == ["Depth"]
+    assert change(made, version, seq + 9, seq + 2)[0] == "Bad", "none but the first one"
+
+
+@pytest.mark.parametrize(("pseq", "seq"), [(106, 110), (0, 110)])
+def test_a_first_change_that_its_snapshot_does_not_reach_is_a_break(pseq: int, seq: int) -> None:
+    made = session("bitget")
+    made.receive(book(105, 0, "snapshot"), AT)
+
+    assert types(made.receive(book(seq, pseq), AT))[0] == "Bad"
+
+
+def change(made: Exchange, version: int, seq: int, pseq: int, action: str = "update") -> list[str]:
+    if version == 3:
+        return types(made.receive(book(seq, pseq, action), AT))
+    row = {"asks": [], "bids": [["1", "2"]], "seq": seq, "pseq": pseq, "ts": str(SENT), "checksum": 0}
+    arg = {"instType": "USDT-FUTURES", "channel": "books", "instId": "BTCUSDT"}
+    return types(made.receive(json.dumps({"action": action, "arg": arg, "data": [row], "ts": SENT}).encode(), AT))
+
+
 def test_a_restart_that_names_no_predecessor_is_a_break() -> None:
     made = session("bitget")
     made.receive(book(10, 0, "snapshot"), AT)
@@ -419,20 +447,12 @@ def test_a_change_that_names_no_predecessor_is_a_break(version: int) -> None:
     """Its number may be below the last one, as after a restart: it goes on from nothing that is known."""
     made = session("bitget")
 
-    def change(seq: int, pseq: int, action: str = "update") -> list[str]:
-        if version == 3:
-            return types(made.receive(book(seq, pseq, action), AT))
-        row = {"asks": [], "bids": [["1", "2"]], "seq": seq, "pseq": pseq, "ts": str(SENT), "checksum": 0}
-        arg = {"instType": "USDT-FUTURES", "channel": "books", "instId": "BTCUSDT"}
-        message = {"action": action, "arg": arg, "data": [row], "ts": SENT}
-        return types(made.receive(json.dumps(message).encode(), AT))
-
-    assert change(1000, 0, "snapshot") == ["Depth"]
-    assert change(1010, 1000) == ["Depth"]
-    assert change(5, 0)[0] == "Bad"
-    assert change(9, 5) == ["Bad"], "of a book that is asked for anew"
-    assert change(12, 0, "snapshot") == ["Gap", "Depth"]
-    assert change(13, 12) == ["Depth"]
+    assert change(made, version, 1000, 0, "snapshot") == ["Depth"]
+    assert change(made, version, 1010, 1000) == ["Depth"]
+    assert change(made, version, 5, 0)[0] == "Bad"
+    assert change(made, version, 9, 5) == ["Bad"], "of a book that is asked for anew"
+    assert change(made, version, 12, 0, "snapshot") == ["Gap", "Depth"]
+    assert change(made, version, 13, 12) == ["Depth"]
 
 
 def test_whole_books_do_not_move_the_chain() -> None:

@@ -4,7 +4,8 @@ text; numbers of books and times of messages are integers.
     {"action":"update","arg":{"instType":"usdt-futures","topic":"publicTrade","symbol":"BTCUSDT"},"data":[{...}],"ts":1789940564662}
 
 A market is part of a symbol's identity: asked for in the wrong one it is acknowledged and stays silent. Books name
-their predecessors (``pseq``; in a snapshot, and after a restart, 0) and begin with a snapshot. Trades begin with the
+their predecessors (``pseq``; in a snapshot, and after a restart, 0) and begin with a snapshot, which the first change
+may begin before. Trades begin with the
 newest ones, and rows come newest first; their ids rise with holes. Of candles nothing says that they are closed: the
 next one closes them. Candles of six hours and more open at midnight of UTC only under version 2 of the API, under names
 of their own: those have a connection to it (`wsadapter.exchanges.bitget_v2`). Of liquidations only the largest of each
@@ -134,7 +135,7 @@ def common(market: str) -> tuple[Channel, ...]:
         Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (trade(),), Repeats("i"), "public",
                 many=True, lax=True, newest_first=True),
         Channel(("depth",), f"{market}:books::{{symbol}}", BookWire, (changes(MOST_LEVELS, added("pseq", 0)),),
-                Follows("seq", "pseq", resubscribe=True, unnamed=0), "public", many=True, lax=True,
+                Follows("seq", "pseq", resubscribe=True, unnamed=0, overlaps=True), "public", many=True, lax=True,
                 wanted=lambda feed: not is_shallow(feed)),
         Channel(("depth",), f"{market}:books5::{{symbol}}", BookWire, (whole(TOP_LEVELS),), root="public",
                 many=True, lax=True, wanted=is_shallow),

@@ -58,8 +58,10 @@ def accept_renewed(
         elif last == before == series.next:
             series.at_ns = received
             return []
-        elif before == series.next:
-            series.next, series.at_ns = last, received
+        elif before == series.next or (
+            numbering.overlaps and 0 < before <= series.next <= last and series.next == series.begun
+        ):
+            series.next, series.at_ns, series.begun = last, received, NONE
             return [book]
         elif before == numbering.unnamed:
             return _broken(session, series, stream, received)

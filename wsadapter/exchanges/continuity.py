@@ -37,11 +37,13 @@ class SeriesState:
     """One stream of one symbol. ``next``: the id that continues it (of a chain: that the next one must name);
     ``at_ns``: receive time of the last event that moved it on; ``gap_ns``: of the last gap. ``grid``, of candles:
     interval -> open time (ms) of the candle that must close next, and receive time of the last one that did.
-    ``waiting``, of a book: its chain broke, and only a snapshot mends it. ``top``: number of the last snapshot of its
+    ``waiting``, of a book: its chain broke, and only a snapshot mends it. ``begun``: number of the snapshot that it
+    began with, until a change follows. ``top``: number of the last snapshot of its
     top levels, which are no part of the chain."""
 
     __slots__ = (
         "at_ns",
+        "begun",
         "behind",
         "behind_next",
         "gap_ns",
@@ -64,6 +66,7 @@ class SeriesState:
         self.behind, self.behind_next = 0, NONE
         self.run, self.run_next = 0, NONE
         self.waiting = False
+        self.begun = NONE
         self.top = NONE
 
 
@@ -107,6 +110,7 @@ class Sequences:
             for series in by_symbol.values():
                 series.next = NONE
                 series.waiting = False
+                series.begun = NONE
                 series.top = NONE
                 series.grid.clear()
 
@@ -242,7 +246,7 @@ class Sequences:
         """A snapshot with this number begins the series anew. It shows a gap where it is neither the state that the
         series has reached nor the one after."""
         before, started = series.next, series.at_ns
-        series.next, series.at_ns, series.waiting = number, received, False
+        series.next, series.at_ns, series.waiting, series.begun = number, received, False, number
         if before == NONE or before <= number <= before + 1:
             return None
         missing = (before + 1, number - 1, None) if number > before else (None, None, None)

@@ -54,7 +54,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
                "newest_first",
     "Emit": "event fields on_change once needs refuse when",
-    "Follows": "number previous resubscribe count first repeats identity unnamed",
+    "Follows": "number previous resubscribe count first repeats identity unnamed overlaps",
     "Candles": "by_successor sparse",
     "Latest": "kind snapshot",
     "Repeats": "identity most",

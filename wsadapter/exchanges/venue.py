@@ -259,7 +259,7 @@ class Follows(Struct, frozen=True):
     ``repeats``: whether a message, by its envelope, tells the newest ones again, as after each subscription; those that
     are known already are passed over, by their ``identity`` where numbers may begin anew. ``unnamed``: what
     stands in the place of ``previous`` where a change of such a book names none, after a restart say: that is a gap,
-    whatever its number."""
+    whatever its number. ``overlaps``: the first change after a snapshot of such a book may begin before it."""
 
     number: str
     previous: str = ""
@@ -269,6 +269,7 @@ class Follows(Struct, frozen=True):
     repeats: Callable[[Any], bool] | None = None
     identity: str = ""
     unnamed: int | None = None
+    overlaps: bool = False
 
 
 class Rises(Struct, frozen=True):

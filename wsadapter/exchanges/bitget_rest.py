@@ -65,6 +65,10 @@ EPOCH_MS: Final = 1_435_725_920_677
 TIME_BIT: Final = 22
 
 
+AGAIN: Final = frozenset(("40010", "40015", "40200", "40604", "40725", "40808", "45001"))
+"""Of the moment. 40808 says so of parameters, too; tries have an end."""
+
+
 class AnswerBody(Struct, gc=False):
     """{"code":"00000","msg":"success","requestTime":1790358274804,"data":[...]}"""
 
@@ -249,7 +253,7 @@ class BitgetTables(RestTables):
     pools: Mapping[str, Limit] = {POOL: Limit(20, 1.0)}
     variants: Mapping[str, Any] = {"aggregated": False}
     book_rule = BookRule(whole=frozenset((5, 50)))
-    errors = Errors(error, limited=frozenset(("429", "30006")), again=frozenset(("40010", "40015", "40725", "45001")))
+    errors = Errors(error, limited=frozenset(("429", "30006")), again=AGAIN)
     intervals = frozenset((*CODES, *UTC_CODES))
 
 

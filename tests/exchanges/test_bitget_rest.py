@@ -26,7 +26,7 @@ from wsadapter.exchanges.bitget_rest import (
     traded_ns,
 )
 from wsadapter.exchanges.pages import PageRequest, RestTables
-from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series
+from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Limit, Request, Series
 
 MS = 1_000_000
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
@@ -54,7 +54,9 @@ class Venue:
         assert request.path.startswith(prefix)
         assert query["symbol"] == "BTCUSDT"
         assert query.get("productType") == ("USDT-FUTURES" if self.word == "bitget" else None)
-        assert request.pool == "market"
+        is_of_trades = request.path.endswith("fills-history")
+        assert request.pool == ("trades" if is_of_trades else "market")
+        assert RESTS[self.word].pools[request.pool] == Limit(10 if is_of_trades else 20, 1.0)
         return answer(getattr(self, request.path.removeprefix(prefix).replace("-", "_"))(query))
 
     def candles(self, query: dict[str, str]) -> list[list[str]]:

@@ -59,6 +59,7 @@ LONGEST_MS: Final = 90 * DAY_MS - 2
 SPOT_MOSTS: Final[Mapping[str, int]] = {"1d": 300, "3d": 100, "1w": 100, "1M": 100}
 """Rows of a page, whatever is asked for."""
 POOL: Final = "market"
+TRADES: Final = "trades"
 SECOND_MS: Final = 1_000
 EPOCH_MS: Final = 1_435_725_920_677
 """What the times in ids count from; so it is in every recorded trade of the streams, of either version."""
@@ -199,7 +200,7 @@ def past_trades(word: str, path: str, query: Mapping[str, str]) -> Page:
     """Those of one second may come in any order."""
     return Page(
         word, path, {**query, **RANGE}, TradeRow, TRADE, rows_of, key="transaction_time_ns", wire_key="tradeId", unit=1,
-        strict=False, most=1000, window_ms=7 * DAY_MS - 1, keeps_newest=True, sorts=True, lax=True, pool=POOL,
+        strict=False, most=1000, window_ms=7 * DAY_MS - 1, keeps_newest=True, sorts=True, lax=True, pool=TRADES,
         kept_ms=90 * DAY_MS, step_ms=SECOND_MS,
     )  # fmt: skip
 
@@ -250,7 +251,7 @@ class BitgetTables(RestTables):
     testnet_headers: Mapping[str, str] = {"paptrading": "1"}
     server_time: ServerTime | None = ServerTime("/api/v2/public/time", "serverTime")
     weights = Limit(6000, 60.0)
-    pools: Mapping[str, Limit] = {POOL: Limit(20, 1.0)}
+    pools: Mapping[str, Limit] = {POOL: Limit(20, 1.0), TRADES: Limit(10, 1.0)}
     variants: Mapping[str, Any] = {"aggregated": False}
     book_rule = BookRule(whole=frozenset((5, 50)))
     errors = Errors(error, limited=frozenset(("429", "30006")), again=AGAIN)

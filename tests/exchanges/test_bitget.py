@@ -511,6 +511,18 @@ def test_the_next_candle_closes_the_one_before() -> None:
     assert (candles[0].close, candles[0].volume, candles[0].quote_volume) == ("1.50", "7", "9.1")
 
 
+@pytest.mark.parametrize("said", [{}, {"volume": "", "turnover": ""}])
+def test_a_candle_that_says_no_volume_is_refused(said: dict[str, str]) -> None:
+    """It is not 0, and a candle without one there is not."""
+    row = {"start": str(SENT), "open": "1", "high": "1", "low": "1", "close": "1", **said}
+    arg = {"instType": "spot", "topic": "kline", "symbol": "BTCUSDT", "interval": "1m"}
+    message = {"action": "update", "arg": arg, "data": [row], "ts": SENT}
+    items = session("bitget_spot").receive(json.dumps(message).encode(), AT)
+
+    assert "Bad" in types(items)
+    assert "Kline" not in types(items)
+
+
 def test_long_candles_are_those_of_version_2() -> None:
     made = session("bitget_spot", interval="1d", streams=("kline",), root=0)
     start = 1_790_380_800_000

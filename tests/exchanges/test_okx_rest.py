@@ -1,6 +1,7 @@
 """OKX over REST: pages that end before an id or a time and are full of older rows; errors with HTTP 200."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,17 @@ from wsadapter.config.model import Feed
 from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.okx import Okx
-from wsadapter.exchanges.okx_rest import BOOKS, FUNDINGS, KLINES, LISTINGS, RAW_TRADES, TRADES, OkxRest, listing
+from wsadapter.exchanges.okx_rest import (
+    BOOKS,
+    FUNDINGS,
+    KLINES,
+    LISTINGS,
+    RAW_TRADES,
+    TICKERS,
+    TRADES,
+    OkxRest,
+    listing,
+)
 from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import (
     BadAnswer,
@@ -24,6 +35,7 @@ from wsadapter.exchanges.rest_api import (
     Series,
     canonical_name,
 )
+from wsadapter.listings.kept import in_dollars
 
 MS = 1_000_000
 MINUTE_MS = 60_000
@@ -352,6 +364,31 @@ def test_what_is_announced_is_listed_with_what_is_known() -> None:
     (found,) = LISTINGS[0].parse(answer(row), NOW_NS).instruments
 
     assert (found.base_asset, found.contract_size, found.tick_size) == ("NEW", None, None)
+
+
+UM = {"instType": "FUTURES", "instId": "BTC-USD_UM-261030", "settleCcy": "USD", "state": "live"}
+UM |= {"instFamily": "BTC-USD_UM", "uly": "BTC-USD", "expTime": "1793347200000"}
+XPERP = UM | {"instId": "BTC-USD_UM_XPERP-310404", "instFamily": "BTC-USD_UM_XPERP", "expTime": "1933056000000"}
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        (UM, "BTC/USD:USD-261030"),
+        (UM | {"uly": ""}, "BTC/USD:USD-261030"),
+        (UM | {"uly": "", "instFamily": ""}, "BTC/USD:USD-261030"),
+        (XPERP, "BTC/USD:USD-310404"),
+        (XPERP | {"uly": ""}, "BTC/USD:USD-310404"),
+        (UM | {"instType": "OPTION", "stk": "100000", "optType": "C"}, "BTC/USD:USD-261030-100000-C"),
+    ],
+)
+def test_contracts_margined_in_dollars_are_of_their_pair(row: dict[str, str], name: str) -> None:
+    (found,) = LISTINGS[1].parse(answer(row), NOW_NS).instruments
+
+    assert (found.base_asset, found.quote_asset, found.margin_asset) == ("BTC", "USD", "USD")
+    assert canonical_name(found) == name
+    said = answer({"instId": found.symbol, "last": "83766.8", "volCcy24h": "1000"})
+    assert in_dollars([found], TICKERS[1].parse(said, NOW_NS)) == {found.symbol: Decimal("83766800")}
 
 
 def test_each_kind_is_asked_for_and_options_by_their_underlyings() -> None:

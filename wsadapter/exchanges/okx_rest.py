@@ -98,11 +98,13 @@ class InstrumentRow(Struct, gc=False):
     """`instruments`: {"instType":"SWAP","instId":"ETH-USDT-SWAP","instFamily":"ETH-USDT","uly":"ETH-USDT","baseCcy":"",
     "quoteCcy":"","settleCcy":"USDT","ctVal":"0.1","ctMult":"1","ctValCcy":"ETH","ctType":"linear","tickSz":"0.01",
     "lotSz":"0.01","minSz":"0.01","maxLmtSz":"100000000","listTime":"1573557408000","expTime":"","state":"live"}: of
-    contracts base and quote are in the name of their family; of what is announced most is empty."""
+    contracts base and quote are in ``uly``. The family of those that are margined in dollars goes on behind that pair
+    (BTC-USD_UM, BTC-USD_UM_XPERP). Of what is announced most is empty."""
 
     instType: Text
     instId: Text
     state: Text
+    uly: Text = ""
     instFamily: Text = ""
     baseCcy: Text = ""
     quoteCcy: Text = ""
@@ -136,11 +138,16 @@ def rows_of(body: bytes) -> tuple[list[Raw], None]:
     return answer.data, None
 
 
+def pair(d: InstrumentRow) -> list[str]:
+    """Base and quote as the underlying says them, else the family or the name."""
+    return (d.uly or (d.instFamily or d.instId).partition("_")[0]).split("-")[:2]
+
+
 def asset(place: int, own: str) -> Any:
-    """Base or quote of an instrument: its own, else that of its family or its name."""
+    """Base or quote of an instrument: its own, else that of its pair."""
 
     def read(d: InstrumentRow, e: object) -> str:
-        return getattr(d, own) or (d.instFamily or d.instId).split("-")[place]
+        return getattr(d, own) or pair(d)[place]
 
     return computed(read)
 
@@ -149,7 +156,7 @@ def option_name(d: InstrumentRow, e: object) -> str:
     """``BTC/USD:BTC-261225-100000-C``"""
     if d.instType != OPTION or not (d.expTime and d.stk and d.settleCcy):
         return ""
-    base, quote = d.instFamily.split("-")[:2]
+    base, quote = pair(d)
     day = datetime.fromtimestamp(int(d.expTime) // 1000, UTC)
     return f"{base}/{quote}:{d.settleCcy}-{day:%y%m%d}-{d.stk}-{d.optType}"
 

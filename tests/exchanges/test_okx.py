@@ -434,6 +434,15 @@ def test_a_snapshot_without_a_predecessor_is_one() -> None:
     assert (depth.previous_update_id, depth.last_update_id, depth.level_limit) == (None, 10, 400)
 
 
+def test_before_the_first_trade_a_ticker_says_nothing_and_is_no_gap() -> None:
+    made = public(streams=("ticker",))
+    told = {"instType": "SWAP", "lastSz": "0", "vol24h": "0", "volCcy24h": "0", "ts": "1734408027222"}
+    for number, last in enumerate(("", "", "25")):
+        day = dict.fromkeys(("last", "open24h", "high24h", "low24h"), last)
+        items = made.receive(frame("tickers", told | day), AT + number * 1_000_000_000)
+        assert types(items) == (["Ticker"] if last else [])
+
+
 def test_crossed_books_and_more_columns_are_books() -> None:
     made = public()
     data = {"asks": [["9", "1", "0", "1", "7"]], "bids": [["10", "1", "0", "1"]]}

@@ -278,7 +278,7 @@ KLINE: Final = emit(
 TICKER: Final = emit(
     Ticker, event_time_ns=ms("ts"), last_price=decimal("last"), last_quantity=decimal_or_none("lastSz"),
     open=decimal_or_none("open24h"), high=decimal_or_none("high24h"), low=decimal_or_none("low24h"),
-    volume=decimal_or_none("vol24h"), 
+    volume=decimal_or_none("vol24h"), needs=("last",),
     quote_volume=either("instType", "SPOT", either("volCcy24h", "", None, number_of("volCcy24h")), None),
     absent=("transaction_time_ns", "price_change", "price_change_percent", "weighted_average_price", "open_time_ns",
             "close_time_ns", "first_trade_id", "last_trade_id", "trade_count"),

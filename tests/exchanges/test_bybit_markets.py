@@ -261,6 +261,22 @@ def test_documented_instruments() -> None:
     assert {row.exchange for row in pairs} == {"bybit_spot"}
 
 
+@pytest.mark.parametrize(
+    ("told", "most"),
+    [
+        ({"maxOrderQty": "71.7", "maxLimitOrderQty": "83", "maxMarketOrderQty": "41.5"}, "83"),
+        ({"maxOrderQty": "71.7"}, "71.7"),
+        ({}, None),
+    ],
+)
+def test_sizes_of_an_order_of_spot_are_those_that_the_venue_checks(told: dict[str, str], most: str | None) -> None:
+    sizes = {"basePrecision": "0.000001", "minOrderQty": "0.000011", "minOrderAmt": "5", **told}
+    row = {"symbol": "BTCUSDT", "status": "Trading", "baseCoin": "BTC", "quoteCoin": "USDT", "lotSizeFilter": sizes}
+    (pair,) = PAIRS.parse(answer({"list": [row | {"priceFilter": {"tickSize": "0.1"}}]}), AT).instruments
+
+    assert (pair.min_quantity, pair.max_quantity, pair.min_notional) == (None, most, "5")
+
+
 def test_a_listing_of_several_pages_is_followed() -> None:
     (page, *_) = documented(b'"TSLAUSDT"')
     more = page.replace(b'"nextPageCursor":""', b'"nextPageCursor":"first%3DTSLAUSDT%26last%3DX"')

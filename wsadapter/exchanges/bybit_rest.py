@@ -130,11 +130,13 @@ class PriceFilter(Struct, gc=False):
 
 
 class LotFilter(Struct, gc=False):
-    """Of contracts, and ``basePrecision`` and ``minOrderAmt`` of spot."""
+    """Of contracts, and ``basePrecision``, ``minOrderAmt`` and ``maxLimitOrderQty`` of spot, where ``minOrderQty`` is
+    told and no longer checked and ``maxOrderQty`` is the older word."""
 
     qtyStep: Text = ""
     minOrderQty: Text = ""
     maxOrderQty: Text = ""
+    maxLimitOrderQty: Text = ""
     minNotionalValue: Text = ""
     basePrecision: Text = ""
     minOrderAmt: Text = ""
@@ -288,15 +290,20 @@ def contracts(market: Market, counted_in: str) -> Listing:
     )  # fmt: skip
 
 
+def most_in_an_order(d: InstrumentRow, e: object) -> str | None:
+    """Of one with a limit; market orders have a bound of their own."""
+    return d.lotSizeFilter.maxLimitOrderQty or d.lotSizeFilter.maxOrderQty or None
+
+
 PAIRS: Final = Listing(
     SPOT.word, Request(PATH + "instruments-info", tuple(SPOT.all.items())), InstrumentRow,
     rows_of,
     instrument(
         symbol="symbol", status="status", base_asset="baseCoin", quote_asset="quoteCoin", contract_size=constant("1"),
         contract_currency="baseCoin", tick_size=or_none("priceFilter.tickSize"),
-        step_size=or_none("lotSizeFilter.basePrecision"), min_quantity=or_none("lotSizeFilter.minOrderQty"),
-        max_quantity=or_none("lotSizeFilter.maxOrderQty"), min_notional=or_none("lotSizeFilter.minOrderAmt"),
-        kind=constant("spot"), absent=("contract_type", "margin_asset", "onboard_time_ns", "delivery_time_ns"),
+        step_size=or_none("lotSizeFilter.basePrecision"), max_quantity=computed(most_in_an_order),
+        min_notional=or_none("lotSizeFilter.minOrderAmt"), kind=constant("spot"),
+        absent=("contract_type", "margin_asset", "min_quantity", "onboard_time_ns", "delivery_time_ns"),
     ),
 )  # fmt: skip
 

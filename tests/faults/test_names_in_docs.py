@@ -14,7 +14,7 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 DOTTED = re.compile(r"`(wsadapter(?:\.\w+)+)`?")
 ELSEWHERE = {"wsadapter.toml", "/etc/wsadapter/wsadapter.toml", "../shared/peers/frames.py"}
 """Written by the user, and beside the checkout."""
-NOT_OURS = {"wsadapter.toml", "wsadapter.service", "wsadapter.v1", "wsadapter.native._native"}
+NOT_OURS = {"wsadapter.toml", "wsadapter.service", "wsadapter.stand_ins", "wsadapter.v1", "wsadapter.native._native"}
 """Dotted, and no module of Python."""
 
 

@@ -5,7 +5,7 @@ are numbered, the newest hundred come first. Zero funding is left out of a ticke
 forty is a liquidation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -286,6 +286,11 @@ def funding_of(row: Any) -> object:
     return (rate, due) if rate is not None and due else None
 
 
+def priced(name: str) -> Callable[[Any], int]:
+    """A price of 0 is none."""
+    return lambda row: int(bool(row.get(name)))
+
+
 _trades: Final = partial(
     Reading, name="trade:{symbol}", identity="uid", number="seq", again=is_snapshot,
     words={"trade": one, "liquidation": lambda row: int(row["type"] == "liquidation")},
@@ -296,7 +301,7 @@ RECORDED: Final = (
     _trades(of=is_data),
     _reading(name="book:{symbol}", words=("depth",), begins=is_snapshot),
     _reading(name="ticker:{symbol}", once={"funding_rate": funding_of},
-             words={"ticker": says("last"), "mark_price": says("markPrice"), "open_interest": says("openInterest"),
+             words={"ticker": priced("last"), "mark_price": priced("markPrice"), "open_interest": says("openInterest"),
                     "book_ticker": lambda row: int(bool(row.get("bid") or row.get("ask")))}),
     _reading(name="candles_trade_{interval}:{symbol}", rows="candle", words=("kline",), codes=CODES, opens="time"),
 )  # fmt: skip

@@ -472,7 +472,7 @@ def test_recorded_errors() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [(400, "40034", "final"), (200, "40019", "final"), (429, "429", "limited"), (200, "45001", "again"),
-     (400, "25100", "final"), (400, "40200", "again"), (400, "40604", "again"), (400, "40808", "again"),
+     (400, "25100", "final"), (400, "40200", "again"), (400, "40604", "again"), (400, "40808", "final"),
      (400, "40017", "final")],
 )  # fmt: skip
 def test_an_error_says_its_code_and_what_it_is_about(status: int, code: str, kind: str) -> None:

@@ -66,8 +66,8 @@ EPOCH_MS: Final = 1_435_725_920_677
 TIME_BIT: Final = 22
 
 
-AGAIN: Final = frozenset(("40010", "40015", "40200", "40604", "40725", "40808", "45001"))
-"""Of the moment. 40808 says so of parameters, too; tries have an end."""
+AGAIN: Final = frozenset(("40010", "40015", "40200", "40604", "40725", "45001"))
+"""Of the moment. 40808 is so at times and about parameters at others: it is not asked again."""
 
 
 class AnswerBody(Struct, gc=False):

@@ -9,7 +9,7 @@ All REST of a host goes through one `Budget`, told of every request and every an
   ban, 403 the firewall's, 451 the law's: the wait that was announced, else two minutes, doubled with each in a row,
   three days at most.
 * No answer, 5xx, a redirect (never followed), a 4xx that is not the API's own error: exponential waits with full
-  jitter. Only what the API itself says about a request is final, and that is whatever its status.
+  jitter. Only what the API itself says about a request is final, of status 5xx only what is known to be about it.
 
 What must outlive the process is the end of a pause: `Budget.pause` at the next start, see `wsadapter.rest.host`.
 """

@@ -337,6 +337,15 @@ def test_a_book_goes_on_while_each_change_names_the_one_before() -> None:
     assert types(made.receive(book(15, 10), AT)) == ["Depth"]
 
 
+def test_a_book_whose_snapshot_stays_away_is_not_taken_for_one_that_speaks() -> None:
+    made, name = public(streams=("depth",)), f"books:{SWAP}"
+    for number in range(6, 9):
+        assert types(made.receive(book(number, number - 1), AT + number)) == ["Bad"]
+
+    assert made.last_receive_ns[name] == 0
+    assert made.cadences[name].reply == 10.0, "so it is stale soon, and asked for anew"
+
+
 def test_books_and_books5_of_one_symbol_have_numbers_of_their_own() -> None:
     """As in a recording that holds both; their numbers are of one counter, and each stream leaves out others."""
     made = public(SWAP, streams=("depth",), levels=0)

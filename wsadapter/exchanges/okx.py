@@ -10,8 +10,14 @@ the id of its last trade and their ``count``; quantities are contracts, of spot 
 order, also of a liquidation; those come from one channel for the whole market, and the first message repeats old ones.
 `fundingTime` is when the rate that is told is paid.
 
-Not verified: a real reset was in no recording; the notice 64008 on `/business`. An index price has a channel of its
-own and is no part of a mark price here.
+Changes whose snapshot does not come are no events, and never silently: each is a bad frame, and the stream does not
+count as one that speaks. It is stale 10 s after the acknowledgement (150 s where this socket has brought a snapshot
+before), is asked for anew, then on another socket, and is then an alarm.
+
+Not verified: a real reset was in no recording; the notice 64008 on `/business`. The venue's change log of 2026-02-12
+announces that `books` begin without a snapshot from early August 2026 on (one was still recorded on 2026-09-25), and
+that a book over REST is joined instead: see `wsadapter.exchanges.okx_rest`. An index price has a channel of its own and
+is no part of a mark price here.
 """
 
 from collections.abc import Mapping

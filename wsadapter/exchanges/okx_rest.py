@@ -3,10 +3,13 @@
 Errors are a ``code`` other than "0", most of them with HTTP 200. Lists are newest first and end before a time or an id
 (``after``); older rows make a page full. Trades are single ones, of three months: those that fill a hole of aggregated
 ones are such of one trade each. A settled rate is ``realizedRate``; ``fundingRate`` was the prediction. The book has no
-predecessor and joins no stream. The demo is the same API with a header, at the older of the two hosts. Options are
-listed by their underlying: which there are is asked for first.
+predecessor, and is not joined to the changes here: those go on from the stream's own snapshot. The demo is the same API
+with a header, at the older of the two hosts. Options are listed by their underlying: which there are is asked for
+first.
 
-Not verified: whether a page of candles may hold more than 100 rows; headers that say what is used of a limit.
+Not verified: whether a page of candles may hold more than 100 rows; headers that say what is used of a limit; the
+rule by which a book is joined after the venue's change log of 2026-02-12 (the first change that goes on from it has
+``prevSeqId`` <= ``seqId`` of the book < its own ``seqId``).
 """
 
 from collections.abc import Generator
